@@ -76,13 +76,14 @@ def _member(kind: Any, name: str | None, index: str | None) -> Any:
 
 
 def _describe(kind: Any) -> str:
-    kind = _plain(kind)
+    if get_origin(kind) in (Union, types.UnionType):
+        return " or ".join(_describe(choice) for choice in get_args(kind) if choice is not type(None))
     origin, inner = get_origin(kind), get_args(kind)
     if origin is Annotated:
         described = [meta.description for meta in inner[1:] if isinstance(meta, msgspec.Meta) and meta.description]
         return described[0] if described else _describe(inner[0])
     if origin is Literal:
-        return f"one of {', '.join(map(str, inner))}"
+        return f"{'one of ' if len(inner) > 1 else ''}{', '.join(map(str, inner))}"
     if origin in (tuple, list):
         return "a list" if inner[-1] is Ellipsis or origin is list else f"a list of {len(inner)} values"
     return _NAMES.get(kind, "of another type" if kind is None else "a map")

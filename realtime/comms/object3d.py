@@ -115,12 +115,14 @@ class ObjectPose:
 class DepthRef:
     """The depth frame that was used. timestamp: s on its source's clock. apart_ms: captured this much after `frame`.
 
-    registered: it was moved from the depth camera's picture into the colour camera's.
+    registered: it was moved from the depth camera's picture into the colour camera's. scale_m: metres of one step,
+    where it came in 16 bits.
     """
 
     timestamp: FiniteFloat
     apart_ms: FiniteFloat
     registered: bool = False
+    scale_m: FiniteFloat | None = None
 
 
 class _Object3dFields(_Place, kw_only=True):

@@ -16,8 +16,8 @@ class DepthSettings:
     """Holds the settings of the depth source.
 
     source: source of depth: pupil: (the frames' own device), pupil://HOST:PORT or file:PATH; empty for none.
-    scale_m: metres of one step of 16-bit depth, 0.000001 to 1: 0.001 for millimetres, 0.0002 for TUM RGB-D (5000 steps
-        a metre), 0.0001 for a RealSense D405; its driver says it as depth units or depth scale.
+    scale_m: metres of one step of 16-bit depth, 0.000001 to 1, such as 0.0002 for TUM RGB-D (5000 steps a metre) or
+        0.0001 for a RealSense D405; auto uses those that the device reports, else 0.001.
     tolerance_ms: largest difference in time between a depth frame and its frame, 0 to 10000 ms.
     wait_ms: longest wait of a mask for a depth frame that is on its way, 0 to 10000 ms.
     camera: calibration of a depth camera beside the colour camera; unset where depth is aligned with the frame.
@@ -26,7 +26,7 @@ class DepthSettings:
     """
 
     source: str = ""
-    scale_m: float = 0.001
+    scale_m: float | Literal["auto"] = "auto"
     tolerance_ms: float = 25.0
     wait_ms: float = 40.0
     camera: Path | None = None
@@ -36,8 +36,8 @@ class DepthSettings:
         for name in ("tolerance_ms", "wait_ms"):
             if not 0 <= getattr(self, name) <= 10_000:
                 raise ValueError(f"{name} must be 0 to 10000, got {getattr(self, name):g}")
-        if not 1e-6 <= self.scale_m <= 1:
-            raise ValueError(f"scale_m must be 0.000001 to 1 metre, got {self.scale_m:g}")
+        if self.scale_m != "auto" and not 1e-6 <= self.scale_m <= 1:
+            raise ValueError(f"scale_m must be auto, or 0.000001 to 1 metre, got {self.scale_m:g}")
         if (self.camera is None) != (self.colour_from_depth is None):
             raise ValueError("camera and colour_from_depth belong together: the depth camera, and where it is")
         if self.camera is not None and not self.source:

@@ -88,6 +88,7 @@ def _describe_settings(kind: type, fields: list[dataclasses.Field[Any]]) -> tupl
         fixed = field.default is not dataclasses.MISSING
         default = format_value(field.default) if fixed and field.default is not None else ""
         unit = next((unit for ending, unit in UNITS.items() if field.name.endswith(ending)), "")
+        unit = "" if isinstance(field.default, str) else unit
         described.append(SettingDescription(field.name, meaning, default, unit, fixed))
     return tuple(described)
 

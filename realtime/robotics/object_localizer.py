@@ -142,7 +142,7 @@ class ObjectLocalizer:
             valid=cloud.valid_share,
             points=points[:: math.ceil(len(points) / max_count)] if max_count else points[:0],
             voxel_m=cloud.voxel_m,
-            depth=DepthRef(depth.timestamp, 1000 * depth.apart_s, self._beside is not None),
+            depth=DepthRef(depth.timestamp, 1000 * depth.apart_s, self._beside is not None, depth.scale_m),
         )
 
     def _continuous_quaternion(self, frame: str, pose: RigidTransform) -> Numbers:

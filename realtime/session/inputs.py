@@ -24,7 +24,7 @@ from realtime.sources.names import STREAMS, SourceName, check_device_host, parse
 from realtime.types import FrameSource, GazeSource
 
 if TYPE_CHECKING:
-    from realtime.sources.depth import DepthSource
+    from realtime.sources.depth import DepthScale, DepthSource
 
 FRAME_SPECS = (
     "pupil://HOST:PORT, camera:N, file:PATH (a video or a folder of pictures), recording:FILE.mcap, http://HOST/PATH "
@@ -67,12 +67,12 @@ def open_gaze(spec: str, frames: FrameSource | None = None, *, min_confidence: f
     return _GAZE[name.kind](name, frames, min_confidence)
 
 
-def open_depth(spec: str, frames: FrameSource, frames_spec: str, *, scale_m: float = 0.001) -> DepthSource:
+def open_depth(spec: str, frames: FrameSource, frames_spec: str, *, scale_m: DepthScale = "auto") -> DepthSource:
     """Open the source of depth named by `spec`, for the `frames` of `frames_spec`; raises `SourceError`.
 
     pupil: - topic `frame.depth` of the frames' own device. pupil://HOST[:PORT] - of another device.
     file:PATH[?fps=24] - a folder of 16-bit PNGs or float TIFFs (m), or a 16-bit video, beside frames from file:.
-    scale_m: metres of one step of 16 bits.
+    scale_m: metres of one step of 16 bits; "auto" uses those that the device reports, else a millimetre.
     """
     name = parse_source(spec)
     if name.kind not in _DEPTH:
@@ -190,7 +190,9 @@ def _open_browser_gaze(name: SourceName, frames: FrameSource | None, min_confide
     return BrowserGaze()
 
 
-def _open_pupil_depth(name: SourceName, frames: FrameSource, frames_name: SourceName, scale_m: float) -> DepthSource:
+def _open_pupil_depth(
+    name: SourceName, frames: FrameSource, frames_name: SourceName, scale_m: DepthScale
+) -> DepthSource:
     from realtime.sources.pupil.device_sources import PupilDepth
 
     is_own, is_same_kind = not name.rest.strip("/"), frames_name.kind == "pupil"
@@ -203,7 +205,9 @@ def _open_pupil_depth(name: SourceName, frames: FrameSource, frames_name: Source
     return PupilDepth(host, port, same_clock=is_same, scale_m=scale_m)
 
 
-def _open_depth_file(name: SourceName, frames: FrameSource, frames_name: SourceName, scale_m: float) -> DepthSource:
+def _open_depth_file(
+    name: SourceName, frames: FrameSource, frames_name: SourceName, scale_m: DepthScale
+) -> DepthSource:
     from realtime.sources.video.depth_file import FileDepth, VideoDepth
     from realtime.sources.video.video_file import VideoFrames
 
@@ -254,7 +258,7 @@ _GAZE: dict[str, Callable[[SourceName, FrameSource | None, float], GazeSource]] 
     "recording": _open_recorded_gaze,
     "browser": _open_browser_gaze,
 }
-_DEPTH: dict[str, Callable[[SourceName, FrameSource, SourceName, float], DepthSource]] = {
+_DEPTH: dict[str, Callable[[SourceName, FrameSource, SourceName, DepthScale], DepthSource]] = {
     "pupil": _open_pupil_depth,
     "file": _open_depth_file,
 }

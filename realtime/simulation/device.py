@@ -15,6 +15,7 @@ from typing import Any, Literal
 import msgpack
 import numpy as np
 
+from calibration.objects.cloud import MILLIMETRE_M
 from realtime.comms.sockets.pupil import PupilRemote, PupilServer
 from realtime.errors import SourceError
 from realtime.infra.interrupts import InterruptHandler
@@ -154,7 +155,7 @@ class SimulatedTracker:
         head = {"width": width, "height": height, "index": self._frames_sent, "timestamp": timestamp}
         self._send({"topic": "frame.world", **head, "format": "jpeg"}, frame.jpeg)
         if frame.depth is not None:
-            self._send({"topic": "frame.depth", **head, "format": "depth16"}, frame.depth)
+            self._send({"topic": "frame.depth", **head, "format": "depth16", "depth_scale": MILLIMETRE_M}, frame.depth)
         self._frames_sent += 1
 
     def _send_gaze(self, sample: TracePoint, size: tuple[int, int]) -> None:

@@ -10,7 +10,7 @@ import math
 import threading
 from collections import deque
 from dataclasses import dataclass, replace
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,19 +22,23 @@ from realtime.types import Frame, SourceStatus
 MAX_KEPT_FRAMES = 8
 """Depth frames that a live source keeps; a quarter of a second at 30 Hz."""
 MAX_DEPTH_M = 100.0
+DepthScale = float | Literal["auto"]
+"""Metres of one step of 16 bits; "auto": those that the source reports, else a millimetre."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DepthFrame:
     """Holds a depth image: (H, W) float32 m along the camera's axis, 0 without measurement.
 
-    timestamp: seconds on its source's clock. apart_s: its time minus that of the requested frame.
+    timestamp: seconds on its source's clock. apart_s: its time minus that of the requested frame. scale_m: metres of
+    one step, where it came in 16 bits.
     """
 
     depth: Depth
     timestamp: float
     captured_ns: int
     apart_s: float = 0.0
+    scale_m: float | None = None
 
 
 @runtime_checkable
@@ -97,6 +101,11 @@ class LiveDepth:
         if self._same_clock:
             return depth.timestamp - frame.timestamp
         return (depth.captured_ns - frame.captured_ns) / 1e9
+
+
+def choose_scale(configured: DepthScale, reported_m: float | None = None) -> float:
+    """Return the metres of one step: as configured, else as its source reports, else a millimetre."""
+    return (reported_m or MILLIMETRE_M) if configured == "auto" else configured
 
 
 def clean_depth(image: NDArray[np.generic], scale_m: float = MILLIMETRE_M) -> Depth:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from calibration.objects.cloud import MILLIMETRE_M
+import numpy as np
+
 from engines.pictures import add_jpeg_end
 from realtime.comms.sockets.pupil import PupilSubscription
 from realtime.infra.clock import now_ns
-from realtime.sources.depth import DepthFrame, LiveDepth, clean_depth
+from realtime.sources.depth import DepthFrame, DepthScale, LiveDepth, choose_scale, clean_depth
 from realtime.sources.pupil.connection import DEFAULT_PORT, PupilSource
 from realtime.sources.pupil.messages import (
     DEPTH_FORMATS,
@@ -93,8 +94,11 @@ class PupilGaze(PupilSource):
 class PupilDepth(PupilSource, LiveDepth):
     """A `DepthSource` that receives `frame.depth`, in format `depth16` (mm) or `depth32f` (m)."""
 
-    def __init__(self, host: str, port: int = DEFAULT_PORT, *, same_clock: bool, scale_m: float = MILLIMETRE_M) -> None:
-        """same_clock: the frames come from the same device, so that timestamps match them. scale_m: of `depth16`."""
+    def __init__(self, host: str, port: int = DEFAULT_PORT, *, same_clock: bool, scale_m: DepthScale = "auto") -> None:
+        """same_clock: the frames come from the same device, so that timestamps match them.
+
+        scale_m: of `depth16`; "auto" uses the messages' own `depth_scale`.
+        """
         self._scale_m = scale_m
         PupilSource.__init__(self, host, port, "frame.depth", queue=8)
         LiveDepth.__init__(self, same_clock=same_clock)
@@ -112,5 +116,8 @@ class PupilDepth(PupilSource, LiveDepth):
         received_ns = now_ns()
         self._monitor.count_received()
         header = read_frame_header(parts, DEPTH_FORMATS)
-        depth = clean_depth(read_depth(header, parts[2]), self._scale_m)
-        self.put(DepthFrame(depth, header.timestamp, self._accept(header.timestamp, received_ns)))
+        pixels = read_depth(header, parts[2])
+        scale_m = choose_scale(self._scale_m, header.depth_scale)
+        captured_ns = self._accept(header.timestamp, received_ns)
+        used_m = scale_m if pixels.dtype == np.uint16 else None
+        self.put(DepthFrame(clean_depth(pixels, scale_m), header.timestamp, captured_ns, scale_m=used_m))

@@ -29,6 +29,7 @@ MAX_PIXELS = 40_000_000
 """More than 8K video; a JPEG of some kB may decode to gigabytes."""
 DEPTH_FORMATS: dict[str, np.dtype[Any]] = {"depth16": np.dtype("<u2"), "depth32f": np.dtype("<f4")}
 MAX_TIME_S = 1e11
+MIN_SCALE_M = 1e-6
 MAX_INDEX = 2**53
 MAX_NORM = 1e4
 """Gaze outside the picture is fine; a number beyond this is invalid and would overflow in pixels."""
@@ -57,13 +58,17 @@ class _WrongType(MalformedMessage):
 
 @dataclass(frozen=True, slots=True)
 class FrameHeader:
-    """A frame's description as sent, sizes in pixels, timestamp in device seconds."""
+    """A frame's description as sent, sizes in pixels, timestamp in device seconds.
+
+    depth_scale: metres of one step of `depth16`; None where the device does not send it.
+    """
 
     width: int
     height: int
     index: int
     timestamp: float
     format: str
+    depth_scale: float | None = None
 
 
 class _GazeFields(msgspec.Struct):
@@ -93,6 +98,10 @@ def read_frame_header(parts: Sequence[bytes], formats: Collection[str] = FRAME_F
     if not 0 <= head.index <= MAX_INDEX:
         raise MalformedMessage("out of range")
     _check_time(head.timestamp)
+    if head.depth_scale is not None and not MIN_SCALE_M <= head.depth_scale <= 1:
+        raise MalformedMessage(
+            "out of range", f"depth_scale is {head.depth_scale:g}, expected {MIN_SCALE_M:g} to 1 metre"
+        )
     if head.format not in formats:
         raise MalformedMessage("format", f"format is {head.format!r:.40}, expected {', '.join(formats)}")
     return head
@@ -139,7 +148,7 @@ def _wrong_length(head: FrameHeader, raw: bytes) -> MalformedMessage:
 
 
 def read_depth(head: FrameHeader, raw: bytes) -> NDArray[np.uint16] | NDArray[np.float32]:
-    """Decode a `frame.depth` message to (H, W): `depth16` little-endian mm, `depth32f` little-endian m."""
+    """Decode a `frame.depth` message to (H, W): `depth16` little-endian steps, `depth32f` little-endian m."""
     dtype = DEPTH_FORMATS[head.format]
     if len(raw) != head.width * head.height * dtype.itemsize:
         raise MalformedMessage("size")

@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration import CalibrationError
-from calibration.objects.cloud import MILLIMETRE_M, Depth
+from calibration.objects.cloud import Depth
 from calibration.text import to_utf8
 from engines.pictures import PictureError, list_pictures, read_picture
 from realtime.errors import SourceError
 from realtime.sources.base import SourceMonitor
-from realtime.sources.depth import DepthFrame, clean_depth
+from realtime.sources.depth import DepthFrame, DepthScale, choose_scale, clean_depth
 from realtime.sources.video.opencv_capture import depth_frames
 from realtime.sources.video.video_file import PlaybackClock
 from realtime.types import Frame, SourceStatus
@@ -31,8 +31,8 @@ _TIMES = "timestamps.csv"
 class _RecordedDepth:
     """A `DepthSource` that reads on request, on the clock of a clip, without a thread."""
 
-    def __init__(self, path: Path, clock: PlaybackClock, scale_m: float) -> None:
-        self._path, self._clock, self._scale_m = path, clock, scale_m
+    def __init__(self, path: Path, clock: PlaybackClock, scale_m: DepthScale) -> None:
+        self._path, self._clock, self._scale_m = path, clock, choose_scale(scale_m)
         self._monitor = SourceMonitor("connecting", f"opening {path}")
 
     def start(self) -> None:
@@ -63,7 +63,7 @@ class FileDepth(_RecordedDepth):
     starts again.
     """
 
-    def __init__(self, path: Path, clock: PlaybackClock, fps: float, scale_m: float = MILLIMETRE_M) -> None:
+    def __init__(self, path: Path, clock: PlaybackClock, fps: float, scale_m: DepthScale = "auto") -> None:
         """scale_m: of 16-bit images. Raises `SourceError` unless there are images, with depth in the first."""
         super().__init__(path, clock, scale_m)
         if not path.is_dir():
@@ -75,8 +75,8 @@ class FileDepth(_RecordedDepth):
         times = _read_times(table, files) if table.is_file() else _compute_times(files, fps)
         self._times = sorted(times)
         self._still = len(files) == 1
-        self._last: tuple[Path, Depth] | None = None
-        self.size = _read_image(self._times[0][1], scale_m).shape[1::-1]
+        self._last: tuple[Path, Depth, float | None] | None = None
+        self.size = _read_image(self._times[0][1], self._scale_m)[0].shape[1::-1]
 
     def find_nearest(self, frame: Frame, tolerance_s: float, wait_s: float) -> DepthFrame | None:
         """Find as in `DepthSource`; never waits."""
@@ -90,18 +90,19 @@ class FileDepth(_RecordedDepth):
             return None
         if self._last is None or self._last[0] != path:
             try:
-                self._last = path, _read_image(path, self._scale_m)
+                self._last = path, *_read_image(path, self._scale_m)
             except SourceError:
                 self._monitor.count_dropped("unreadable")
                 return None
             self._monitor.count_received()
-        return DepthFrame(self._last[1], frame.timestamp + apart_s, frame.captured_ns + round(apart_s * 1e9), apart_s)
+        times = frame.timestamp + apart_s, frame.captured_ns + round(apart_s * 1e9), apart_s
+        return DepthFrame(self._last[1], *times, self._last[2])
 
 
 class VideoDepth(_RecordedDepth):
     """A `DepthSource` that reads a video with 16 bits per pixel, in millimetres, beside a clip."""
 
-    def __init__(self, path: Path, clock: PlaybackClock, scale_m: float = MILLIMETRE_M) -> None:
+    def __init__(self, path: Path, clock: PlaybackClock, scale_m: DepthScale = "auto") -> None:
         """scale_m: metres of one step of 16 bits. Raises `SourceError` unless a first image can be read."""
         super().__init__(path, clock, scale_m)
         self._frames, self._pass = depth_frames(path), 0
@@ -130,7 +131,8 @@ class VideoDepth(_RecordedDepth):
             return None
         apart_s = at_s - clip_s
         captured_ns = frame.captured_ns + round(apart_s * 1e9)
-        return DepthFrame(clean_depth(image, self._scale_m), frame.timestamp + apart_s, captured_ns, apart_s)
+        depth = clean_depth(image, self._scale_m)
+        return DepthFrame(depth, frame.timestamp + apart_s, captured_ns, apart_s, self._scale_m)
 
 
 def _compute_times(files: list[Path], fps: float) -> list[tuple[float, Path]]:
@@ -159,10 +161,11 @@ def _read_times(table: Path, files: list[Path]) -> list[tuple[float, Path]]:
     return found
 
 
-def _read_image(path: Path, scale_m: float) -> Depth:
-    """Read a depth image; raises `SourceError` for a file without one."""
+def _read_image(path: Path, scale_m: float) -> tuple[Depth, float | None]:
+    """Read a depth image, and the scale that was used; raises `SourceError` for a file without one."""
     try:
-        return clean_depth(read_picture(path, cv2.IMREAD_UNCHANGED), scale_m)
+        pixels = read_picture(path, cv2.IMREAD_UNCHANGED)
+        return clean_depth(pixels, scale_m), scale_m if pixels.dtype == np.uint16 else None
     except PictureError as error:
         raise SourceError(str(error)) from None
     except CalibrationError as error:

@@ -14,7 +14,7 @@ import pytest
 from realtime.errors import SourceError
 from realtime.infra.clock import now_ns
 from realtime.session.inputs import open_depth, open_frames
-from realtime.sources.depth import DepthFrame, DepthSource, LiveDepth, clean_depth
+from realtime.sources.depth import DepthFrame, DepthScale, DepthSource, LiveDepth, choose_scale, clean_depth
 from realtime.sources.pupil.device_sources import PupilDepth
 from realtime.sources.pupil.messages import DEPTH_FORMATS, MalformedMessage, read_depth, read_frame_header
 from realtime.sources.video.depth_file import FileDepth, VideoDepth
@@ -98,8 +98,8 @@ def test_a_video_of_16_bits_is_read_along_with_its_clip(tmp_path: Path) -> None:
     assert number_of(source.find_nearest(at(0.6), 0.03, 0)) == 1
 
 
-@pytest.mark.parametrize(("steps", "scale_m"), [(1000, 0.001), (5000, 0.0002), (10_000, 0.0001)])
-def test_a_metre_is_a_metre_in_any_unit(tmp_path: Path, steps: int, scale_m: float) -> None:
+@pytest.mark.parametrize(("steps", "scale_m"), [(1000, "auto"), (1000, 0.001), (5000, 0.0002), (10_000, 0.0001)])
+def test_a_metre_is_a_metre_in_any_unit(tmp_path: Path, steps: int, scale_m: DepthScale) -> None:
     """Millimetres, TUM RGB-D, and a RealSense D405."""
     (tmp_path / "depth").mkdir()
     cv2.imwrite(str(tmp_path / "depth" / "1.png"), np.full((48, 64), steps, np.uint16))
@@ -108,6 +108,7 @@ def test_a_metre_is_a_metre_in_any_unit(tmp_path: Path, steps: int, scale_m: flo
     found = source.find_nearest(at(0.0), 0.03, 0)
     assert found is not None
     assert np.all(found.depth == 1.0)
+    assert found.scale_m == (0.001 if scale_m == "auto" else scale_m)
 
 
 @pytest.mark.parametrize(
@@ -193,12 +194,25 @@ def test_both_depth_formats_are_read_and_malformed_ones_counted() -> None:
 
         eventually(lambda: sees(5, picture(5)))
         eventually(lambda: sees(9, (picture(9) / 1000).astype(np.float32), format="depth32f"))
+        eventually(lambda: sees(2, 10 * picture(2), depth_scale=0.0001))
         device.server.send(depth_message(device, picture(1)[:-1]))
         device.server.send(depth_message(device, picture(1), format="jpeg"))
-        eventually(lambda: {"size", "format"} <= source.status().dropped.keys())
+        device.server.send(depth_message(device, picture(1), depth_scale=0.0))
+        device.server.send(depth_message(device, picture(1), depth_scale="mm"))
+        eventually(lambda: {"size", "format", "out of range", "wrong type"} <= source.status().dropped.keys())
     finally:
         source.stop()
         device.close()
+
+
+@pytest.mark.parametrize(
+    ("configured", "reported_m", "used_m"),
+    [("auto", None, 0.001), ("auto", 0.0001, 0.0001), (0.0002, 0.0001, 0.0002), (0.0002, None, 0.0002)],
+)
+def test_a_configured_scale_wins_over_the_devices(
+    configured: DepthScale, reported_m: float | None, used_m: float
+) -> None:
+    assert choose_scale(configured, reported_m) == used_m
 
 
 def test_nan_and_far_away_are_no_measurement() -> None:
