@@ -46,9 +46,10 @@ class DepthSettings:
 
 @dataclass(frozen=True, slots=True)
 class ObjectSettings:
-    """Holds the settings of objects in space; with `camera`, `object3d` is published.
+    """Holds the settings of objects in space; with a camera, `object3d` is published.
 
-    camera: calibration of the camera of the frames; unset to disable `object3d`.
+    camera: calibration of the camera of the frames; unset for the model that the device of the frames reports, as a
+        RealSense does; for other sources `object3d` is then disabled.
     frame_id: name of the camera's optical frame, ending with _optical_frame; empty for that of the camera's name.
     robot: file of `calibrate handeye`; unset for positions in the camera's frame alone.
     robot_frame: name of the robot's frame; empty for the name in the file of the robot (base, gripper).
@@ -86,5 +87,3 @@ class ObjectSettings:
             raise ValueError(f"most_points must be 0 to 100000, got {self.most_points}")
         if self.robot_by_board and not (self.board and self.robot):
             raise ValueError("robot_by_board needs a board, and the robot's file that knows where it lies")
-        if (self.robot or self.board or self.size_m) and self.camera is None:
-            raise ValueError("robot, board and size_m need the camera's calibration: give --camera FILE")

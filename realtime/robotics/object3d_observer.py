@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from realtime.pipeline.publisher import MessagePublisher
 from realtime.pipeline.result_worker import ResultWorker
 from realtime.robotics.object_localizer import DepthCamera, ObjectLocalizer
 from realtime.robotics.robot_frame import load_robot_frame
+from realtime.sources.base import CameraSource
 from realtime.sources.depth import DepthFrame, DepthSource
 
 log = logging.getLogger(__name__)
@@ -36,7 +38,7 @@ class Object3dObserver(ResultWorker):
 
     def __init__(
         self,
-        localizer: ObjectLocalizer,
+        find_localizer: Callable[[], ObjectLocalizer | None],
         depth: DepthSource | None,
         settings: DepthSettings,
         publisher: MessagePublisher,
@@ -44,12 +46,14 @@ class Object3dObserver(ResultWorker):
         every_frame: bool = False,
         refuse: Callable[[str], None] = log.error,
     ) -> None:
-        """every_frame: `on_mask` waits until the last mask was handled; for runs that are not in real time.
+        """find_localizer: returns that of the newest frame's camera, None while the camera is unknown.
+
+        every_frame: `on_mask` waits until the last mask was handled; for runs that are not in real time.
 
         refuse: called with the reason why this camera's calibration does not fit these frames.
         """
         super().__init__()
-        self.localizer, self._depth, self._publisher = localizer, depth, publisher
+        self.find_localizer, self._depth, self._publisher = find_localizer, depth, publisher
         self._tolerance_s, self._wait_s = settings.tolerance_ms / 1000, settings.wait_ms / 1000
         self._every_frame, self._refuse = every_frame, refuse
         self._size_mismatch = ""
@@ -93,21 +97,22 @@ class Object3dObserver(ResultWorker):
 
     def handle(self, result: FrameResult | None) -> None:
         """Locate the object of a mask and publish it."""
-        if result is None or result.result is None:
+        localizer = self.find_localizer()
+        if result is None or result.result is None or localizer is None:
             return
         try:
-            depth, missing = self._find_depth(result)
-            message = self.localizer.locate(result.frame, result.result, depth, missing)
+            depth, missing = self._find_depth(result, localizer.depth_camera.size)
+            message = localizer.locate(result.frame, result.result, depth, missing)
         except CalibrationError as error:
             self._refuse(str(error))
         else:
             self._publisher.publish("object3d", message.to_fields())
 
-    def _find_depth(self, result: FrameResult) -> tuple[DepthFrame | None, str]:
+    def _find_depth(self, result: FrameResult, expected_size: tuple[int, int]) -> tuple[DepthFrame | None, str]:
         """Return the depth of a frame, or why there is none."""
         if self._depth is None or result.result is None or result.result.mask is None or result.result.is_guess:
             return None, ""
-        at_ns, expected_size = result.frame.captured_ns, self.localizer.depth_camera.size
+        at_ns = result.frame.captured_ns
         found = self._depth.find_nearest(result.frame, self._tolerance_s, self._wait_s)
         if found is not None:
             self._without_depth_since_ns, self._without_depth_s = None, 0.0
@@ -119,38 +124,80 @@ class Object3dObserver(ResultWorker):
         return None, f"no depth within {1000 * self._tolerance_s:g} ms of this frame"
 
 
+class DeviceLocalizer:
+    """Builds the localizer of the camera that a device reports, anew when that is another one."""
+
+    def __init__(self, device: CameraSource, build: Callable[[CameraModel], ObjectLocalizer]) -> None:
+        self._device, self._build = device, build
+        self._newest: ObjectLocalizer | None = None
+
+    def __call__(self) -> ObjectLocalizer | None:
+        """Return the localizer of the present camera; None while the device has not reported one."""
+        camera = self._device.camera_model()
+        if camera is not None and (self._newest is None or self._newest.camera != camera):
+            self._newest = self._build(camera)
+        return self._newest
+
+
 def open_object3d(
     depth_source: DepthSource | None, depth: DepthSettings, objects: ObjectSettings, publisher: MessagePublisher,
-    *, every_frame: bool, refuse: Callable[[str], None],
+    *, every_frame: bool, refuse: Callable[[str], None], device: CameraSource | None = None,
 ) -> Object3dObserver | None:  # fmt: skip
-    """Create the observer of the settings, not yet started; None where they have no camera.
+    """Create the observer of the settings, not yet started; None where there is no camera.
 
-    depth_source: that of `depth.source`, opened. Raises `SettingsError`, `SourceError` or `CalibrationError`.
+    depth_source: that of `depth.source`, opened. device: reports the camera where the settings have none.
+    Raises `SettingsError`, `SourceError` or `CalibrationError`.
     """
-    if objects.camera is None:
+    if objects.camera is None and device is None:
         if depth.source:
             raise SettingsError("depth needs the calibration of the frames' camera: give --camera FILE")
+        if objects.robot or objects.board or objects.size_m:
+            raise SettingsError("robot, board and size_m need the camera's calibration: give --camera FILE")
         return None
     if objects.library == "open3d":
         from calibration.objects.with_open3d import load_open3d
 
         load_open3d()
-    name, camera = read_camera(objects.camera)
+    find_localizer: Callable[[], ObjectLocalizer | None]
+    if objects.camera is None:
+        assert device is not None
+        refuse = _fail_frame
+        find_localizer = DeviceLocalizer(device, _prepare_localizer(depth, objects, device.camera_name, None))
+    else:
+        name, camera = read_camera(objects.camera)
+        localizer = _prepare_localizer(depth, objects, name, name)(camera)
+        size = getattr(depth_source, "size", None)
+        if size is not None and (misfit := _describe_size_mismatch(size, localizer.depth_camera.size)):
+            raise SourceError(misfit)
+
+        def find_localizer() -> ObjectLocalizer:
+            return localizer
+
+    return Object3dObserver(find_localizer, depth_source, depth, publisher, every_frame=every_frame, refuse=refuse)
+
+
+def _fail_frame(reason: str) -> None:
+    """Count a frame that does not fit its device's camera: it was captured before the device changed that."""
+    raise CalibrationError(reason)
+
+
+def _prepare_localizer(
+    depth: DepthSettings, objects: ObjectSettings, name: str, file_name: str | None
+) -> Callable[[CameraModel], ObjectLocalizer]:
+    """Return the maker of a camera's localizer. file_name: the camera's in other files; None where it has none."""
     frame_id = objects.frame_id or f"{re.sub(r'[^A-Za-z0-9]+', '_', name).strip('_') or 'camera'}_optical_frame"
     beside = None
     if depth.camera is not None and depth.colour_from_depth is not None:
         beside = _load_depth_camera(read_camera(depth.camera)[1], depth.colour_from_depth)
     robot = None
     if objects.robot is not None:
-        robot = load_robot_frame(objects.robot, name, by_board=objects.robot_by_board, frame_id=objects.robot_frame)
+        robot = load_robot_frame(
+            objects.robot, file_name, by_board=objects.robot_by_board, frame_id=objects.robot_frame
+        )
     board = parse_board(objects.board) if objects.board else None
     if board is not None and not board.has_unique_orientation:
         raise SettingsError(f"{objects.board} is the same upside down and so has no unique pose; use ChArUco")
-    localizer = ObjectLocalizer(camera, frame_id[-64:], objects, beside=beside, robot=robot, board=board)
-    size = getattr(depth_source, "size", None)
-    if size is not None and (misfit := _describe_size_mismatch(size, localizer.depth_camera.size)):
-        raise SourceError(misfit)
-    return Object3dObserver(localizer, depth_source, depth, publisher, every_frame=every_frame, refuse=refuse)
+    return partial(ObjectLocalizer, frame_id=frame_id[-64:], settings=objects, beside=beside, robot=robot, board=board)
 
 
 def _describe_size_mismatch(size: tuple[int, ...], expected: tuple[int, int]) -> str:

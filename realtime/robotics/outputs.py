@@ -26,8 +26,9 @@ def open_robot_outputs(
     if publish.foxglove:
         from realtime.robotics.ros2.foxglove import FoxgloveServer
 
-        camera = objects.localizer.camera if objects else None
-        frame_id = objects.localizer.frame_id if objects else config.objects.frame_id or CAMERA_FRAME
+        localizer = objects.find_localizer() if objects else None  # that of a device is known once it is connected
+        camera = localizer.camera if localizer else None
+        frame_id = localizer.frame_id if localizer else config.objects.frame_id or CAMERA_FRAME
         foxglove = FoxgloveServer(
             publish.foxglove, publish.stream, host_to_wall_ns, camera=camera, camera_frame=frame_id,
             jpeg_quality=publish.jpeg_quality,

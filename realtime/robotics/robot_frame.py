@@ -44,10 +44,10 @@ class HeadsetCamera:
         return self._board.base_from_headset_at(captured_s)
 
 
-def load_robot_frame(path: Path, camera: str, *, by_board: bool, frame_id: str = "") -> RobotFrame:
+def load_robot_frame(path: Path, camera: str | None, *, by_board: bool, frame_id: str = "") -> RobotFrame:
     """Load a file of `calibrate handeye`; raises `CalibrationError` for one of another camera or without a board.
 
-    camera: the name of the frames' camera; with `by_board` it may differ from the file's.
+    camera: the name of the frames' camera, which with `by_board` may differ from the file's; None is not compared.
     """
     record = load_record(path, "handeye", camera=None if by_board else camera)
     if by_board:

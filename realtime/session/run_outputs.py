@@ -22,6 +22,7 @@ from realtime.session.inputs import open_depth
 from realtime.session.observers import CalibrationCheck, NewestResult, ViewObserver
 from realtime.session.run_inputs import RunInputs
 from realtime.session.view import RunView
+from realtime.sources.base import CameraSource
 from realtime.sources.names import redact_source
 
 
@@ -91,14 +92,15 @@ def _open_recording(config: RunConfig, view: RunView, inputs: RunInputs) -> Reco
 def _open_objects(
     config: RunConfig, stack: ExitStack, inputs: RunInputs, outputs: RunOutputs
 ) -> Object3dObserver | None:
-    """Start the observer that publishes `object3d`, where the configuration has a depth source and a camera."""
-    wants_depth = config.depth.source and config.objects.camera is not None
+    """Start the observer that publishes `object3d`, where the camera is known, or will be."""
+    device = inputs.frames if isinstance(inputs.frames, CameraSource) else None
+    wants_depth = config.depth.source and (config.objects.camera is not None or device is not None)
     objects = open_object3d(
         open_depth(config.depth.source, inputs.frames, config.source, scale_m=config.depth.scale_m)
         if wants_depth
         else None,
         config.depth, config.objects, outputs.publisher,
-        every_frame=inputs.is_faster_than_real_time, refuse=outputs.calibration_check.reject,
+        every_frame=inputs.is_faster_than_real_time, refuse=outputs.calibration_check.reject, device=device,
     )  # fmt: skip
     if objects is not None:
         stack.callback(objects.close)

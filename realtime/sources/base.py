@@ -5,9 +5,24 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable
+from typing import Protocol, runtime_checkable
 
+from calibration import CameraModel
 from realtime.errors import SourceError
 from realtime.types import ClockStatus, Frame, OnEvent, OnFrame, SourceState, SourceStatus
+
+
+@runtime_checkable
+class CameraSource(Protocol):
+    """A source of frames whose device reports the model of its camera; used where the user gives no calibration.
+
+    camera_name: names the camera's frame of reference.
+    """
+
+    camera_name: str
+
+    def camera_model(self) -> CameraModel | None:
+        """Return the model of the camera of the newest frames, None while it is unknown; any thread."""
 
 
 class SourceMonitor:

@@ -73,7 +73,11 @@ class NoDepth:
 def observer_parts():
     sent, localizer, refused = Sent(), SlowLocalizer(), []
     observer = Object3dObserver(
-        localizer, NoDepth(), DepthSettings(), MessagePublisher(sent, "test", time.monotonic_ns), refuse=refused.append
+        lambda: localizer,
+        NoDepth(),
+        DepthSettings(),
+        MessagePublisher(sent, "test", time.monotonic_ns),
+        refuse=refused.append,
     )
     observer.start()
     yield observer, localizer, sent, refused
@@ -221,6 +225,40 @@ def test_depth_of_another_size_needs_registration(tmp_path):
     (tmp_path / "pose.json").write_text("[1]")
     with pytest.raises(SettingsError, match="translation_m and quaternion_xyzw"):
         open_object3d(depth, settings, objects, sender, **options)
+
+
+class DeviceWithCamera:
+    """A source of frames whose camera is known after a while."""
+
+    camera_name = "headset"
+
+    def __init__(self):
+        self.camera = None
+
+    def camera_model(self):
+        return self.camera
+
+
+def test_the_camera_that_a_device_reports_is_used_once_it_is_known():
+    sent, device, config = Sent(), DeviceWithCamera(), RunConfig()
+    sender = MessagePublisher(sent, "test", time.monotonic_ns)
+    observer = open_object3d(None, config.depth, config.objects, sender, every_frame=False, refuse=print, device=device)
+    observer.start()
+    try:
+        observer.on_mask(frame_result(0))
+        eventually(lambda: not observer._results.has_value, "taken without a camera")
+        device.camera = PinholeCamera((20, 10), 260.0, 260.0, 9.5, 4.5)
+        observer.on_mask(frame_result(1))
+        eventually(lambda: "capture at that resolution" in observer.problem(), "a size that does not fit is reported")
+        device.camera = PinholeCamera(scene.SIZE, 260.0, 260.0, 159.5, 119.5)
+        observer.on_mask(frame_result(2))
+        eventually(lambda: sent.messages and not observer.problem(), "a message")
+        (message_,) = sent.messages
+        assert message_.frame.index == 2
+        assert (message_.method, message_.place.frame_id) == ("ray", "headset_optical_frame")
+        assert message_.camera == device.camera
+    finally:
+        observer.close()
 
 
 def test_without_a_camera_nothing_is_published():
