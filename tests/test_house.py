@@ -31,11 +31,12 @@ HOMES = {
     "matplotlib": ("realtime/media/chart.py", "realtime/commands/"),
     "mcap": ("realtime/recording/reader.py", "realtime/recording/writer.py", "realtime/robotics/ros2/bag.py"),
     "rosbags": ("realtime/robotics/ros2/message_types.py",),
+    "pylsl": ("realtime/sources/lsl/", "realtime/simulation/lsl_outlet.py"),
     "foxglove": ("realtime/robotics/ros2/foxglove.py",),
 }
 """Heavy libraries and the only places that may import them."""
 HEAVY = {"av", "openvino", "onnxruntime", "torch", "onnx", "tensorrt", "pycuda", "open3d", "aiohttp", "rosbags",
-         "matplotlib", "foxglove"}  # fmt: skip
+         "matplotlib", "foxglove", "pylsl"}  # fmt: skip
 MAX_LOOSE, MAX_ONE_WORD = 6, 0.3
 LIGHT = (
     "engines", "engines.load", "engines.weights", "engines.fake", "calibration", "realtime", "realtime.types",

@@ -30,6 +30,7 @@ def add_verb(verbs: Verbs[argparse.ArgumentParser]) -> None:
     add("--size", default="1280x720", metavar="WxH", help="of the pictures with targets")
     add("--gaze", default="wander", metavar="TRACE|wander", help="CSV timestamp,x,y,confidence; or wander, eyes that "
         "follow what moves (default)")  # fmt: skip
+    add("--lsl", default="", metavar="NAME", help="send the gaze also as the LSL stream NAME")
     add("--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1)")
     add("--port", type=int, default=50020, help="of the remote; 0 takes a free one (default 50020)")
     add("--rate", type=float, default=200.0, metavar="HZ", help="gaze samples a second (default 200)")
@@ -57,6 +58,7 @@ def _simulate(args: argparse.Namespace) -> None:
         noise_px=args.noise_px,
         seed=args.seed,
         error=SimulatedBias(tuple(args.gaze_bias), args.gaze_distortion, args.seed),
+        lsl=args.lsl,
     )
     address = f"pupil://{args.host}:{device.port}"
     device.serve(lambda: print_line(f"playing {description} at {address}; Ctrl-C stops", file=sys.stderr))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from realtime.errors import SourceError
+from realtime.session.lsl_input import open_lsl_gaze
 from realtime.session.source_options import (
     parse_flag,
     parse_fps,
@@ -32,7 +33,7 @@ FRAME_SPECS = (
 )
 GAZE_SPECS = (
     "pupil://HOST:PORT, trace:FILE.csv (with frames from file:), recording: (with frames from recording:FILE.mcap), "
-    "browser: (with --view)"
+    "lsl:NAME, browser: (with --view)"
 )
 DEPTH_SPECS = (
     "pupil: (the frames' own device), pupil://HOST:PORT, file:PATH (a folder or a video, with frames from file:)"
@@ -59,6 +60,7 @@ def open_gaze(spec: str, frames: FrameSource | None = None, *, min_confidence: f
     """Open the source of gaze named by `spec`; raises `SourceError`.
 
     trace:FILE[?unit=norm&time=ms&start=SECONDS&size=1920x1080] - a table of gaze; the options say what it does not.
+    lsl:[NAME][?unit=px&size=WIDTHxHEIGHT] - a stream of the Lab Streaming Layer, which may appear later.
     frames: a trace or a recording plays on their clock. min_confidence: a trace below it everywhere is refused.
     """
     name = parse_source(spec)
@@ -257,6 +259,7 @@ _GAZE: dict[str, Callable[[SourceName, FrameSource | None, float], GazeSource]] 
     "trace": _open_trace,
     "recording": _open_recorded_gaze,
     "browser": _open_browser_gaze,
+    "lsl": open_lsl_gaze,
 }
 _DEPTH: dict[str, Callable[[SourceName, FrameSource, SourceName, DepthScale], DepthSource]] = {
     "pupil": _open_pupil_depth,

@@ -79,8 +79,8 @@ def _choose_gaze(config: RunConfig) -> str:
     if config.view.enabled:
         return "browser:"
     raise SettingsError(
-        f"{redact_source(config.source)} has no gaze of its own; add --gaze pupil://HOST:PORT or --gaze "
-        "trace:FILE.csv, or --view or --window to use the mouse"
+        f"{redact_source(config.source)} has no gaze of its own; add --gaze pupil://HOST:PORT, --gaze lsl: "
+        "or --gaze trace:FILE.csv, or --view or --window to use the mouse"
     )
 
 

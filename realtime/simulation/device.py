@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgpack
 import numpy as np
@@ -27,6 +27,9 @@ from realtime.sources.gaze_files.trace import read_trace
 from realtime.sources.gaze_files.trace_values import TracePoint
 from realtime.sources.video.opencv_capture import VideoFile
 
+if TYPE_CHECKING:
+    from realtime.simulation.lsl_outlet import LslGazeOutlet
+
 _MAX_LATE_S = 0.25
 
 
@@ -36,7 +39,8 @@ class SimulatedTracker:
     Its gaze is a trace file's points at their own times, or "wander" (see `wandering_gaze`) at `rate_hz`; to both are
     added slow noise of `noise_px` (one sd) and a blink of 150 ms every `blink_every_s` (0: none). In a `TargetClip` in
     place of the video the eyes follow the calibration targets, in a `TableClip` they dwell on the boxes, and it has
-    depth: `frame.depth`. `error` is the tracker's bias.
+    depth: `frame.depth`. `error` is the tracker's bias. `lsl` names a stream of the Lab Streaming Layer that has the
+    same gaze.
     """
 
     def __init__(
@@ -52,6 +56,7 @@ class SimulatedTracker:
         blink_every_s: float = 4.0,
         seed: int = 0,
         error: SimulatedBias | None = None,
+        lsl: str = "",
     ) -> None:
         """Check everything and bind the ports; 0 takes a free one. `SourceError` or `TransportError` if that fails."""
         if not 1 <= rate_hz <= 2000:
@@ -70,6 +75,7 @@ class SimulatedTracker:
         self._started_s = 0.0
         self._threads: list[threading.Thread] = []
         self._frames_sent = 0
+        self._outlet = _open_outlet(lsl) if lsl else None
         self._server = PupilServer(host, port)
         self._remote = PupilRemote(self._server, epoch_s)
         self.port, self.publish_port = self._server.port, self._server.publish_port
@@ -161,6 +167,8 @@ class SimulatedTracker:
     def _send_gaze(self, sample: TracePoint, size: tuple[int, int]) -> None:
         x, y, confidence = self._gaze.measure(sample, size)
         measured = {"confidence": confidence, "timestamp": self._timestamp_s(sample.timestamp)}
+        if self._outlet is not None:
+            self._outlet.send(x, y, confidence, round((self._started_s + sample.timestamp) * 1e9))
         pupils = [
             {"topic": f"pupil.{eye}.2d", "id": eye, "method": "2d simulated", "norm_pos": [0.5, 0.5], **measured}
             for eye in (0, 1)
@@ -170,3 +178,11 @@ class SimulatedTracker:
 
     def _send(self, fields: dict[str, Any], *pixels: bytes) -> None:
         self._server.send([fields["topic"].encode(), msgpack.packb(fields), *pixels])
+
+
+def _open_outlet(name: str) -> LslGazeOutlet:
+    try:
+        from realtime.simulation.lsl_outlet import LslGazeOutlet
+    except ModuleNotFoundError:
+        raise SourceError("--lsl needs pylsl, which is not installed: pip install -e '.[lsl]'") from None
+    return LslGazeOutlet(name)

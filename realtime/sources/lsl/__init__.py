@@ -1,0 +1,1 @@
+"""Receives gaze from the Lab Streaming Layer."""
