@@ -26,14 +26,15 @@ from realtime.types import FrameSource, GazeSource
 
 if TYPE_CHECKING:
     from realtime.sources.depth import DepthScale, DepthSource
+    from realtime.sources.neon.companion_api import CompanionAddress
 
 FRAME_SPECS = (
-    "pupil://HOST:PORT, camera:N, file:PATH (a video or a folder of pictures), recording:FILE.mcap, http://HOST/PATH "
-    "(also udp, rtmp, srt), rtsp://HOST/PATH, browser: (with --view)"
+    "pupil://HOST:PORT, neon:, camera:N, file:PATH (a video or a folder of pictures), recording:FILE.mcap, "
+    "http://HOST/PATH (also udp, rtmp, srt), rtsp://HOST/PATH, browser: (with --view)"
 )
 GAZE_SPECS = (
-    "pupil://HOST:PORT, trace:FILE.csv (with frames from file:), recording: (with frames from recording:FILE.mcap), "
-    "lsl:NAME, browser: (with --view)"
+    "pupil://HOST:PORT, neon:, trace:FILE.csv (with frames from file:), recording: (with frames from "
+    "recording:FILE.mcap), lsl:NAME, browser: (with --view)"
 )
 DEPTH_SPECS = (
     "pupil: (the frames' own device), pupil://HOST:PORT, file:PATH (a folder or a video, with frames from file:)"
@@ -44,8 +45,9 @@ _REMOTE_PORT = 50020
 def open_frames(spec: str) -> FrameSource:
     """Open the source of frames named by `spec`; raises `SourceError`.
 
-    pupil://HOST[:PORT] - the device may appear later. camera:N[?width=&height=&fps=] - the camera may appear later; on
-    Linux also camera:/dev/PATH. file:PATH[?loop=1&realtime=0&fps=24], or a path alone - must exist; fps is for folders.
+    pupil://HOST[:PORT] - the device may appear later. neon://HOST[:PORT], or neon: for the only Neon or Invisible in
+    the network - may appear later. camera:N[?width=&height=&fps=] - the camera may appear later; on Linux also
+    camera:/dev/PATH. file:PATH[?loop=1&realtime=0&fps=24], or a path alone - must exist; fps is for folders.
     rtsp://, http://, udp://, rtmp://, srt:// - may appear later.
     recording:FILE.mcap[?realtime=0] - a file of `gazecast run --record`; its gaze is `recording:`.
     browser: - the camera or clip of the live page, whose server passes the frames to it.
@@ -86,6 +88,12 @@ def _open_pupil_frames(name: SourceName) -> FrameSource:
     from realtime.sources.pupil.device_sources import PupilFrames
 
     return PupilFrames(*_parse_host_and_port(name))
+
+
+def _open_neon_frames(name: SourceName) -> FrameSource:
+    from realtime.sources.neon.device_sources import NeonFrames
+
+    return NeonFrames(parse_neon_address(name))
 
 
 def _open_camera(name: SourceName) -> FrameSource:
@@ -151,6 +159,12 @@ def _open_pupil_gaze(name: SourceName, frames: FrameSource | None, min_confidenc
     from realtime.sources.pupil.device_sources import PupilGaze
 
     return PupilGaze(*_parse_host_and_port(name))
+
+
+def _open_neon_gaze(name: SourceName, frames: FrameSource | None, min_confidence: float) -> GazeSource:
+    from realtime.sources.neon.device_sources import NeonGaze
+
+    return NeonGaze(parse_neon_address(name))
 
 
 def _open_trace(name: SourceName, frames: FrameSource | None, min_confidence: float) -> GazeSource:
@@ -231,16 +245,26 @@ def _check_bare(name: SourceName, what: str, specs: str) -> None:
         raise SourceError(f"{name.shown!r} is no source of {what}; expected one of {specs}")
 
 
-def _parse_host_and_port(name: SourceName) -> tuple[str, int]:
+def parse_neon_address(name: SourceName) -> CompanionAddress | None:
+    """Parse the address of a Neon or Invisible; None for the only one in the network. Raises `SourceError`."""
+    from realtime.sources.neon.companion_api import DEFAULT_PORT, CompanionAddress
+
+    if not name.rest.strip("/"):
+        return None
+    return CompanionAddress(*_parse_host_and_port(name, DEFAULT_PORT))
+
+
+def _parse_host_and_port(name: SourceName, default_port: int = _REMOTE_PORT) -> tuple[str, int]:
     try:
         url = urlsplit(name.text)
-        host, port = url.hostname, url.port if url.port is not None else _REMOTE_PORT
+        host, port = url.hostname, url.port if url.port is not None else default_port
     except ValueError:
         host, port = None, 0
     extra = "" if host is None else url.path.strip("/") + url.query + (url.username or "")
     if not host or extra or not 0 < port < 65536 or not re.fullmatch(r"[\w.:%-]+", host):
+        kind = name.kind
         raise SourceError(
-            f"{name.shown!r} is no device; expected pupil://HOST:PORT, for instance pupil://127.0.0.1:50020"
+            f"{name.shown!r} is no device; expected {kind}://HOST:PORT, for instance {kind}://127.0.0.1:{default_port}"
         )
     check_device_host(host)
     return host, port
@@ -248,6 +272,7 @@ def _parse_host_and_port(name: SourceName) -> tuple[str, int]:
 
 _FRAMES: dict[str, Callable[[SourceName], FrameSource]] = {
     "pupil": _open_pupil_frames,
+    "neon": _open_neon_frames,
     "camera": _open_camera,
     "file": _open_video,
     "recording": _open_recording,
@@ -256,6 +281,7 @@ _FRAMES: dict[str, Callable[[SourceName], FrameSource]] = {
 }
 _GAZE: dict[str, Callable[[SourceName, FrameSource | None, float], GazeSource]] = {
     "pupil": _open_pupil_gaze,
+    "neon": _open_neon_gaze,
     "trace": _open_trace,
     "recording": _open_recorded_gaze,
     "browser": _open_browser_gaze,

@@ -14,10 +14,10 @@ from realtime.infra.output import escape_controls
 
 STREAMS = ("rtsp", "rtsps", "http", "https", "udp", "rtp", "rtmp", "rtmps", "tcp", "srt")
 """Kinds of network streams that FFmpeg opens."""
-KINDS = ("pupil", "camera", "file", "recording", "browser", "trace", "lsl", *STREAMS)
+KINDS = ("pupil", "neon", "camera", "file", "recording", "browser", "trace", "lsl", *STREAMS)
 _LISTENING = ("udp", "rtp", "tcp", "srt")
 """Kinds that may name a port alone, to wait for a sender."""
-_OWN_GAZE = ("pupil", "recording")
+_OWN_GAZE = ("pupil", "neon", "recording")
 _BY_ENDING = {".mcap": "recording", ".csv": "trace", ".tsv": "trace"}
 _CLIP_ENDINGS = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".gif")
 _PLACE = re.compile(r"(?P<host>\[[\da-fA-F:.%]+\]|[\w.%-]*)(?::(?P<port>\d{1,5}))?(?P<path>[/?#].*)?")
