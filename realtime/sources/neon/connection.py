@@ -46,7 +46,7 @@ class NeonSource(AsyncSource):
         self._fixed, self._sensor, self._label = address, sensor, SENSOR_NAMES[sensor]
         super().__init__(f"asking {address}" if address else "looking for a Neon in the network")
         self._clock = ClockMap()
-        self._device = DeviceStatus("")
+        self._address, self._device = address, DeviceStatus("")
         self._good_ns = self._begun_ns = 0
         self._answered_ns = 0  # since when the device answers
         self._unreported_ns: int | None = None  # first packet without a time since the last one with it
@@ -77,7 +77,10 @@ class NeonSource(AsyncSource):
     # -- status and time ----------------------------------------------------------------------------------------------
 
     async def _watch(self) -> None:
-        await asyncio.gather(self._watch_status(), self._watch_clock())
+        await asyncio.gather(self._watch_status(), self._watch_clock(), self._watch_device())
+
+    async def _watch_device(self) -> None:
+        """Ask for what else a source needs of the device."""
 
     async def _watch_status(self) -> None:
         """Ask for the streams while no data come, and report why."""
@@ -86,7 +89,7 @@ class NeonSource(AsyncSource):
                 try:
                     address = self._fixed or await find_address()
                     self._device = await request_status(address)
-                    self._answered_ns = self._answered_ns or now_ns()
+                    self._address, self._answered_ns = address, self._answered_ns or now_ns()
                     is_unplugged = self._sensor not in self._device.streams
                     if is_unplugged or now_ns() - max(self._good_ns, self._answered_ns) > SILENCE_NS:
                         self._monitor.set_state("waiting", self._describe_silence())

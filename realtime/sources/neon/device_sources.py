@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import queue
 from collections import deque
+from contextlib import suppress
 
+from calibration.camera import CameraModel
+from calibration.errors import CalibrationError
+from calibration.formats.neon import parse_calibration_bin
 from realtime.sources.neon.capture_times import CaptureTimes
-from realtime.sources.neon.companion_api import CompanionAddress
+from realtime.sources.neon.companion_api import CompanionAddress, DeviceUnavailable, request_calibration
 from realtime.sources.neon.connection import NO_REPORT, NeonSource
 from realtime.sources.neon.gaze_messages import UnusableData, read_event, read_gaze
 from realtime.sources.rtsp.access_units import AccessUnit, AccessUnitAssembler
@@ -20,18 +25,23 @@ MAX_AGE_NS = 1_000_000_000
 """An older frame shows what was there; after a reconnection the first one may be seconds old."""
 MAX_AWAITED = 90
 """Frames without a key frame among them after which decoding goes on without one."""
+CAMERA_S = 1.0
+"""Time between requests for the camera's model."""
 MAX_EVENTS, MAX_EVENT_AGE_NS = 64, 10_000_000_000
 
 
 class NeonFrames(NeonSource):
-    """A `FrameSource` that decodes the scene camera.
+    """A `FrameSource` that decodes the scene camera, whose model a Neon reports, an Invisible not.
 
     `status().dropped` counts frames of which packets were lost ("damaged"), that waited for the decoder while newer
     ones came ("replaced"), and that are older than the last one or too old to be shown; "lost packets" are packets.
     """
 
+    camera_name = "Neon scene"
+
     def __init__(self, address: CompanionAddress | None = None) -> None:
         super().__init__(address, "world")
+        self._camera: CameraModel | None = None
         self._on_frame: OnFrame = lambda frame: None
         self._units: queue.Queue[tuple[MediaStream, AccessUnit]] = queue.Queue(MAX_QUEUED)
         self._stream: MediaStream | None = None
@@ -44,6 +54,22 @@ class NeonFrames(NeonSource):
         """Start now; the device may appear later."""
         self._on_frame = on_frame
         self._connect(on_event, {"world": self._add_packet}, **{"neon decoder": self._decode})
+
+    def camera_model(self) -> CameraModel | None:
+        """Return the scene camera's model; None before the device has reported it."""
+        return self._camera
+
+    async def _watch_device(self) -> None:
+        """Ask for the camera's model whenever the device has come back, which may have another module then."""
+        known_since_ns = 0
+        while True:
+            answered_ns, address = self._answered_ns, self._address
+            if answered_ns != known_since_ns and answered_ns and address is not None:
+                with suppress(DeviceUnavailable, CalibrationError):
+                    data = await request_calibration(address)
+                    self._camera = parse_calibration_bin(str(address), data)[1]
+                    known_since_ns = answered_ns
+            await asyncio.sleep(CAMERA_S)
 
     def _add_packet(self, stream: MediaStream, packet: RtpPacket) -> None:
         """Queue the frames that a packet completes."""
