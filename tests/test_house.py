@@ -29,7 +29,7 @@ HOMES = {
     "pycuda": ("engines/backends/tensorrt/pycuda_memory.py",),
     "cuda": ("engines/backends/tensorrt/pycuda_memory.py",),
     "open3d": ("calibration/", "realtime/"),
-    "aiohttp": ("realtime/viewer/",),
+    "aiohttp": ("realtime/viewer/", "realtime/sources/neon/companion_api.py", "realtime/simulation/neon/"),
     "matplotlib": ("realtime/media/chart.py", "realtime/commands/"),
     "mcap": ("realtime/recording/reader.py", "realtime/recording/writer.py", "realtime/robotics/ros2/bag.py"),
     "rosbags": ("realtime/robotics/ros2/message_types.py",),
@@ -37,7 +37,7 @@ HOMES = {
     "foxglove": ("realtime/robotics/ros2/foxglove.py",),
 }
 """Heavy libraries and the only places that may import them."""
-HEAVY = {"av", "openvino", "onnxruntime", "torch", "onnx", "tensorrt", "pycuda", "open3d", "aiohttp", "rosbags",
+HEAVY = {"av", "aiortsp", "pupil_labs", "openvino", "onnxruntime", "torch", "onnx", "tensorrt", "pycuda", "open3d", "aiohttp", "rosbags",
          "matplotlib", "foxglove", "pylsl"}  # fmt: skip
 MAX_LOOSE, MAX_ONE_WORD = 6, 0.3
 LIGHT = (
