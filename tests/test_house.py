@@ -37,8 +37,8 @@ HOMES = {
     "foxglove": ("realtime/robotics/ros2/foxglove.py",),
 }
 """Heavy libraries and the only places that may import them."""
-HEAVY = {"av", "aiortsp", "pupil_labs", "openvino", "onnxruntime", "torch", "onnx", "tensorrt", "pycuda", "open3d", "aiohttp",
-         "rosbags", "matplotlib", "foxglove", "pylsl"}  # fmt: skip
+HEAVY = {"av", "aiortsp", "pupil_labs", "openvino", "onnxruntime", "torch", "onnx", "tensorrt", "pycuda", "open3d",
+         "aiohttp", "rosbags", "matplotlib", "foxglove", "pylsl"}  # fmt: skip
 MAX_LOOSE, MAX_ONE_WORD = 6, 0.3
 LIGHT = (
     "engines", "engines.load", "engines.weights", "engines.fake", "calibration", "realtime", "realtime.types",
