@@ -25,7 +25,7 @@ class UnusableData(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class NeonGaze:
+class GazePoint:
     """A gaze point, px of the scene camera with the origin top left, and whether the glasses are worn."""
 
     x: float
@@ -34,7 +34,7 @@ class NeonGaze:
 
 
 @dataclass(frozen=True, slots=True)
-class NeonEvent:
+class ReportedEvent:
     """An onset of a saccade or fixation, or a whole blink, in unix ns of the device."""
 
     kind: Literal["saccade", "fixation", "blink"]
@@ -42,7 +42,7 @@ class NeonEvent:
     end_ns: int | None = None
 
 
-def read_gaze(data: bytes) -> NeonGaze:
+def read_gaze(data: bytes) -> GazePoint:
     """Read a gaze payload of any length; the points of two eyes, an early form, are averaged."""
     if len(data) < _GAZE.size:
         raise UnusableData("truncated")
@@ -54,10 +54,10 @@ def read_gaze(data: bytes) -> NeonGaze:
         raise UnusableData("no position")
     if max(abs(x), abs(y)) > _MAX_PX:
         raise UnusableData("out of range")
-    return NeonGaze(x, y, worn == _WORN)
+    return GazePoint(x, y, worn == _WORN)
 
 
-def read_event(data: bytes) -> NeonEvent | None:
+def read_event(data: bytes) -> ReportedEvent | None:
     """Read an eye event; None for the ends of saccades and fixations and for signs of life, which tell nothing new."""
     if len(data) < _KIND.size:
         raise UnusableData("event truncated")
@@ -71,5 +71,5 @@ def read_event(data: bytes) -> NeonEvent | None:
     if not all(0 < time_ns < _MAX_NS for time_ns in times_ns) or times_ns[-1] < times_ns[0]:
         raise UnusableData("event out of range")
     if kind == 4:
-        return NeonEvent("blink", *times_ns)
-    return NeonEvent("saccade" if kind == 2 else "fixation", *times_ns)
+        return ReportedEvent("blink", *times_ns)
+    return ReportedEvent("saccade" if kind == 2 else "fixation", *times_ns)
