@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from realtime.sources.neon.companion_api import CompanionAddress
 
 FRAME_SPECS = (
-    "pupil://HOST:PORT, neon:, camera:N, file:PATH (a video or a folder of pictures), recording:FILE.mcap, "
+    "pupil://HOST:PORT, camera:N, neon:, file:PATH (a video or a folder of pictures), recording:FILE.mcap, "
     "http://HOST/PATH (also udp, rtmp, srt), rtsp://HOST/PATH, browser: (with --view)"
 )
 GAZE_SPECS = (
