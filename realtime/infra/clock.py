@@ -29,6 +29,10 @@ MAX_SLEW = 5e-3
 """s per s at which backward corrections are applied: slow enough that mapped time always increases."""
 JUMP_NS = 10_000_000
 """A contradiction larger than this means that the clock was set, not that a probe was inaccurate."""
+ARRIVAL_WINDOW_NS = 30_000_000_000
+"""In it a message comes with hardly any delay, and two clocks drift apart by some milliseconds at most."""
+ARRIVAL_RESET_NS = 2_000_000_000
+"""A message that is later than the quickest one by more has the time of a clock that was set."""
 
 
 def now_ns() -> int:
@@ -166,3 +170,28 @@ class ClockMap:
         line, probed_ns = self._state
         remote_s = line.remote_s + (at_ns - line.host_ns - line.shift_ns) / 1e9 / (1 + line.drift)
         return ClockStatus(remote_s - at_ns / 1e9, math.ceil(line.bound_ns(remote_s)), at_ns - probed_ns, self.resets)
+
+
+class ArrivalClock:
+    """Maps a device's clock to the host's by times of arrival alone, for devices that answer no probe.
+
+    The quickest message of the last `ARRIVAL_WINDOW_NS` counts as one without delay, so that mapped times are late by
+    its delay, and never later than the arrival. One thread.
+    """
+
+    def __init__(self) -> None:
+        self._quickest: deque[tuple[int, int]] = deque()  # (arrival, arrival - device time), offsets increasing
+
+    def host_ns(self, remote_s: float, received_ns: int) -> int:
+        """Map the time of a message that has just arrived; a clock that was set starts the window anew."""
+        remote_ns = round(remote_s * 1e9)
+        offset_ns = received_ns - remote_ns
+        kept = self._quickest
+        if kept and abs(offset_ns - kept[0][1]) > ARRIVAL_RESET_NS:
+            kept.clear()
+        while kept and kept[-1][1] >= offset_ns:
+            kept.pop()
+        kept.append((received_ns, offset_ns))
+        while received_ns - kept[0][0] > ARRIVAL_WINDOW_NS:
+            kept.popleft()
+        return remote_ns + kept[0][1]

@@ -27,17 +27,19 @@ from realtime.types import FrameSource, GazeSource
 if TYPE_CHECKING:
     from realtime.sources.depth import DepthScale, DepthSource
     from realtime.sources.neon.companion_api import CompanionAddress
+    from realtime.sources.realsense.camera import StreamMode
 
 FRAME_SPECS = (
     "pupil://HOST:PORT, camera:N, neon:, file:PATH (a video or a folder of pictures), recording:FILE.mcap, "
-    "http://HOST/PATH (also udp, rtmp, srt), rtsp://HOST/PATH, browser: (with --view)"
+    "http://HOST/PATH (also udp, rtmp, srt), rtsp://HOST/PATH, realsense:, browser: (with --view)"
 )
 GAZE_SPECS = (
     "pupil://HOST:PORT, neon:, trace:FILE.csv (with frames from file:), recording: (with frames from "
     "recording:FILE.mcap), lsl:NAME, browser: (with --view)"
 )
 DEPTH_SPECS = (
-    "pupil: (the frames' own device), pupil://HOST:PORT, file:PATH (a folder or a video, with frames from file:)"
+    "pupil: (the frames' own device), pupil://HOST:PORT, realsense:[SERIAL], file:PATH (a folder or a video, with "
+    "frames from file:)"
 )
 _REMOTE_PORT = 50020
 
@@ -51,6 +53,7 @@ def open_frames(spec: str) -> FrameSource:
     rtsp://, http://, udp://, rtmp://, srt:// - may appear later.
     recording:FILE.mcap[?realtime=0] - a file of `gazecast run --record`; its gaze is `recording:`.
     browser: - the camera or clip of the live page, whose server passes the frames to it.
+    realsense:[SERIAL][?width=&height=&fps=] - an Intel RealSense, which may appear later; it reports its camera model.
     """
     name = parse_source(spec)
     if name.kind not in _FRAMES:
@@ -75,6 +78,7 @@ def open_depth(spec: str, frames: FrameSource, frames_spec: str, *, scale_m: Dep
     """Open the source of depth named by `spec`, for the `frames` of `frames_spec`; raises `SourceError`.
 
     pupil: - topic `frame.depth` of the frames' own device. pupil://HOST[:PORT] - of another device.
+    realsense:[SERIAL][?width=&height=&fps=] - aligned with the frames where these come from the same camera.
     file:PATH[?fps=24] - a folder of 16-bit PNGs or float TIFFs (m), or a 16-bit video, beside frames from file:.
     scale_m: metres of one step of 16 bits; "auto" uses those that the device reports, else a millimetre.
     """
@@ -240,6 +244,39 @@ def _open_depth_file(
     return FileDepth(file, frames.clock, fps, scale_m)
 
 
+def _open_realsense_frames(name: SourceName) -> FrameSource:
+    from realtime.sources.realsense.camera import RealSenseFrames
+
+    return RealSenseFrames(*_parse_realsense(name))
+
+
+def _open_realsense_depth(
+    name: SourceName, frames: FrameSource, frames_name: SourceName, scale_m: DepthScale
+) -> DepthSource:
+    from realtime.sources.realsense.camera import RealSenseFrames, open_realsense_depth
+
+    serial, mode = _parse_realsense(name)
+    if isinstance(frames, RealSenseFrames):
+        if serial in ("", frames.serial):
+            return frames.open_depth(mode, scale_m)
+        if not frames.serial:
+            raise SourceError(
+                f"{name.shown!r} may be the camera of the frames; name that one too: --source realsense:SERIAL"
+            )
+    return open_realsense_depth(serial, mode, scale_m)
+
+
+def _parse_realsense(name: SourceName) -> tuple[str, StreamMode]:
+    from realtime.sources.realsense.camera import StreamMode
+
+    serial, _, query = name.rest.removeprefix("//").partition("?")
+    if serial and not serial.isalnum():
+        raise SourceError(f"{name.shown!r}: {serial!r} is no serial number; expected realsense: or realsense:SERIAL")
+    options = parse_options(name.shown, query, "width", "height", "fps")
+    numbers = {option: int(parse_number(name.shown, option, text, 1, 100_000)) for option, text in options.items()}
+    return serial, StreamMode(**numbers)
+
+
 def _check_bare(name: SourceName, what: str, specs: str) -> None:
     if name.rest:
         raise SourceError(f"{name.shown!r} is no source of {what}; expected one of {specs}")
@@ -277,6 +314,7 @@ _FRAMES: dict[str, Callable[[SourceName], FrameSource]] = {
     "file": _open_video,
     "recording": _open_recording,
     "browser": _open_browser_frames,
+    "realsense": _open_realsense_frames,
     **dict.fromkeys(STREAMS, _open_stream),
 }
 _GAZE: dict[str, Callable[[SourceName, FrameSource | None, float], GazeSource]] = {
@@ -289,5 +327,6 @@ _GAZE: dict[str, Callable[[SourceName, FrameSource | None, float], GazeSource]] 
 }
 _DEPTH: dict[str, Callable[[SourceName, FrameSource, SourceName, DepthScale], DepthSource]] = {
     "pupil": _open_pupil_depth,
+    "realsense": _open_realsense_depth,
     "file": _open_depth_file,
 }

@@ -120,7 +120,8 @@ class ThreadedFrames(ThreadedSource):
         """Publish frames until the end or `_stop`."""
         raise NotImplementedError
 
-    def _publish(self, frame: Frame) -> None:
+    def _publish(self, frame: Frame, reason: str = "") -> None:
+        """Publish a frame. reason: why something about the frames is not as it should be."""
         self._monitor.count_received()
-        self._monitor.set_state("running")
+        self._monitor.set_state("running", reason)
         self._on_frame(frame)

@@ -14,7 +14,7 @@ from realtime.infra.output import escape_controls
 
 STREAMS = ("rtsp", "rtsps", "http", "https", "udp", "rtp", "rtmp", "rtmps", "tcp", "srt")
 """Kinds of network streams that FFmpeg opens."""
-KINDS = ("pupil", "neon", "camera", "file", "recording", "browser", "trace", "lsl", *STREAMS)
+KINDS = ("pupil", "neon", "camera", "file", "recording", "browser", "trace", "lsl", "realsense", *STREAMS)
 _LISTENING = ("udp", "rtp", "tcp", "srt")
 """Kinds that may name a port alone, to wait for a sender."""
 _OWN_GAZE = ("pupil", "neon", "recording")

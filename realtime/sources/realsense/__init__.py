@@ -1,0 +1,1 @@
+"""Reads frames and depth of Intel RealSense cameras by pyrealsense2."""
