@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from realtime.infra.clock import JUMP_NS, ClockMap, now_ns
+from realtime.infra.clock import JUMP_NS, ArrivalClock, ClockMap, now_ns
 
 
 class Device:
@@ -154,3 +154,33 @@ def test_status_gives_offset() -> None:
     status = clock.status(device.start_ns + 500_000_000)
     assert status is not None
     assert status.offset_s == pytest.approx(-777.0 - device.start_ns / 1e9, abs=1e-3)
+
+
+def test_times_of_arrival_alone_map_a_clock_by_its_quickest_message() -> None:
+    clock, delays_ms = ArrivalClock(), [30, 12, 20, 5, 40, 5]
+    mapped = []
+    for number, delay_ms in enumerate(delays_ms):
+        sent_ms = 100 * number
+        mapped.append(clock.host_ns(7.0 + sent_ms / 1e3, (sent_ms + delay_ms) * 1_000_000) - sent_ms * 1_000_000)
+    assert [late_ns / 1e6 for late_ns in mapped] == [30, 12, 12, 5, 5, 5]
+
+
+def test_arrivals_follow_drift_and_a_clock_that_was_set() -> None:
+    clock = ArrivalClock()
+    for second in range(200):  # the device's clock is slow by 1 ms a second
+        mapped_ns = clock.host_ns(second * 0.999, second * 1_000_000_000)
+        assert 0 <= second * 1_000_000_000 - mapped_ns <= 30_000_000
+    assert clock.host_ns(9000.0, 200_000_000_000) == 200_000_000_000
+    assert clock.host_ns(1.0, 201_000_000_000) == 201_000_000_000
+
+
+@given(st.lists(st.tuples(st.integers(0, 500), st.integers(1, 300)), min_size=2, max_size=40))
+def test_arrivals_keep_the_order_and_are_never_in_the_future(messages: list[tuple[int, int]]) -> None:
+    """messages: (delay, time since the last one), ms."""
+    clock, sent_ms, last_received_ms, last_ns = ArrivalClock(), 0, 0, -1
+    for delay_ms, step_ms in messages:
+        sent_ms += step_ms
+        received_ms = max(sent_ms + delay_ms, last_received_ms + 1)
+        mapped_ns = clock.host_ns(sent_ms / 1e3, received_ms * 1_000_000)
+        assert last_ns < mapped_ns <= received_ms * 1_000_000
+        last_ns, last_received_ms = mapped_ns, received_ms
