@@ -10,8 +10,6 @@ import math
 import threading
 from contextlib import closing
 
-import msgpack
-
 from realtime.comms.sockets.base import MAX_MESSAGE_BYTES, check_endpoint
 from realtime.comms.sockets.pupil import PupilSubscription
 from realtime.comms.sockets.request_reply import RequestSocket
@@ -26,10 +24,8 @@ CHECK_EVERY_S = 1.0
 """Period of the requests for port and time; a restart is detected within it."""
 SILENCE_NS = 1_500_000_000
 """A device that answers is `waiting` after this time without a usable message."""
-REQUEST_FRAMES_AFTER_NS = 2_000_000_000
+ASK_AFTER_NS = 2_000_000_000
 INITIAL_PROBES = 5
-REQUESTED_FORMATS = ("jpeg", "bgr", "gray")
-"""Not every camera has each; the next one is asked for while nothing comes that can be used."""
 FROZEN_NS = 300_000_000
 """A time that stays the same for longer, while messages come, stands still; both eyes may share one."""
 MAX_AGE_NS = 10_000_000_000
@@ -42,6 +38,9 @@ MAX_LAG_CHANGE_NS = 200_000_000
 class PupilSource(ThreadedSource):
     """A base of sources that receive one topic of a device and map its clock to the host's. port: the remote's."""
 
+    _hint = ""
+    """What the user can do about a device that sends nothing of use."""
+
     def __init__(self, host: str, port: int, topic: str, queue: int) -> None:
         self._host = f"[{host}]" if ":" in host else host
         self._address = check_endpoint(f"tcp://{self._host}:{port}")
@@ -49,11 +48,10 @@ class PupilSource(ThreadedSource):
         super().__init__(f"asking {self._address}")
         self._clock = ClockMap()
         self._feed_port: int | None = None
-        self._good_ns = self._requested_frames_ns = 0  # last usable message, last request for frames
+        self._good_ns = self._asked_ns = 0  # last usable message, last `_on_silence`
         self._connected_ns: int | None = None
         self._lag_ns: int | None = None
-        self._flaw = ""  # of the last message that could not be used
-        self._requests = 0
+        self._flaw = self._flaw_detail = ""  # of the last messages, which could not be used
         self._timestamp, self._timestamp_ns = math.nan, 0  # the newest, and when it was new
         self._clock_doubt_ns = self._probed_ns = 0
         self._probes = 0
@@ -67,6 +65,12 @@ class PupilSource(ThreadedSource):
     def _process(self, feed: PupilSubscription, parts: list[bytes]) -> None:
         """Process a message, and more from `feed` if needed; `MalformedMessage` is counted by its reason."""
         raise NotImplementedError
+
+    def _on_connect(self) -> None:
+        """Prepare for a device that has just answered, or has another feed."""
+
+    def _on_silence(self, remote: RequestSocket) -> None:
+        """Ask a device that answers, but sends nothing of use, for messages; after `ASK_AFTER_NS` each time."""
 
     def stop(self) -> None:
         """Stop within a second."""
@@ -84,7 +88,7 @@ class PupilSource(ThreadedSource):
         That is the receive time before the first probe, and while the device's clock may have been set.
         """
         self._good_ns = received_ns
-        self._flaw, self._requests = "", 0
+        self._flaw = self._flaw_detail = ""
         if timestamp != self._timestamp:
             self._timestamp, self._timestamp_ns = timestamp, received_ns
         if received_ns - self._timestamp_ns > FROZEN_NS:
@@ -136,7 +140,10 @@ class PupilSource(ThreadedSource):
                 "connecting", f"{self._address} answers SUB_PORT with {reply[:40]!r}; is it a Pupil device?"
             )
             return
+        is_new = self._connected_ns is None or self._feed_port != int(reply)
         self._feed_port = int(reply)
+        if is_new:
+            self._on_connect()
         for _ in range(INITIAL_PROBES if self._probes < INITIAL_PROBES else 1):
             if self._stop.is_set():
                 return
@@ -147,26 +154,16 @@ class PupilSource(ThreadedSource):
         silent_ns = now - max(self._good_ns, self._connected_ns)
         if silent_ns > SILENCE_NS:
             self._monitor.set_state("waiting", self._describe_silence())
-        unrequested_ns = now - max(self._good_ns, self._connected_ns, self._requested_frames_ns)
-        if self._topic.startswith("frame.") and unrequested_ns > REQUEST_FRAMES_AFTER_NS:
-            self._requested_frames_ns = now
-            formats = REQUESTED_FORMATS if self._topic == "frame.world" else REQUESTED_FORMATS[:1]
-            chosen = formats[self._requests % len(formats)]
-            self._requests += 1
-            subject = "frame_publishing.set_format"
-            remote.send_message(f"notify.{subject}", msgpack.packb({"subject": subject, "format": chosen}))
+        if now - max(self._good_ns, self._connected_ns, self._asked_ns) > ASK_AFTER_NS:
+            self._asked_ns = now
+            self._on_silence(remote)
 
     def _describe_silence(self) -> str:
-        """Explain why a device that answers gives nothing: the last flaw, and what was asked for."""
+        """Explain why a device that answers gives nothing: the last flaw, and what can be done."""
         text = f"{self._address} answers, but sends no usable {self._topic!r} messages"
         if self._flaw:
-            text += f": {self._flaw}"
-        if self._topic == "frame.world" and self._requests > 1:
-            text += (
-                f"; {', '.join(REQUESTED_FORMATS)} are asked for in turn, or choose one in the plugin Frame Publisher "
-                "of Pupil Capture"
-            )
-        return text
+            text += f": {self._flaw_detail}"
+        return f"{text}; {self._hint}" if self._hint else text
 
     def _probe(self, remote: RequestSocket) -> None:
         sent_ns = now_ns()
@@ -210,4 +207,5 @@ class PupilSource(ThreadedSource):
 
     def _count_malformed(self, error: MalformedMessage) -> None:
         self._monitor.count_dropped(str(error))
-        self._flaw = error.detail
+        if str(error) != self._flaw:  # else the values of each message would make the reason another one
+            self._flaw, self._flaw_detail = str(error), error.detail

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import msgpack
 import numpy as np
 
 from engines.pictures import add_jpeg_end
 from realtime.comms.sockets.pupil import PupilSubscription
+from realtime.comms.sockets.request_reply import RequestSocket
 from realtime.infra.clock import now_ns
 from realtime.sources.depth import DepthFrame, DepthScale, LiveDepth, choose_scale, clean_depth
 from realtime.sources.pupil.connection import DEFAULT_PORT, PupilSource
+from realtime.sources.pupil.frame_formats import FORMAT_HINT, FormatRequests
 from realtime.sources.pupil.messages import (
     DEPTH_FORMATS,
     MalformedMessage,
@@ -30,10 +33,13 @@ class PupilFrames(PupilSource):
     `status().dropped` counts replaced frames ("replaced"), gaps in their indices, and malformed ones.
     """
 
+    _hint = FORMAT_HINT
+
     def __init__(self, host: str, port: int = DEFAULT_PORT) -> None:
         super().__init__(host, port, "frame.world", queue=16)
         self._on_frame: OnFrame = lambda frame: None
         self._index = -1
+        self._formats = FormatRequests()
 
     def start(self, on_frame: OnFrame, on_event: OnEvent | None = None) -> None:
         """Start now; the device may appear later."""
@@ -64,8 +70,20 @@ class PupilFrames(PupilSource):
         header, raw, received_ns = newest
         image = read_pixels(header, raw)
         captured_ns = self._accept(header.timestamp, received_ns)
+        self._formats.on_usable(header.format)
         jpeg = add_jpeg_end(raw) if header.format == "jpeg" else None
         self._on_frame(Frame(image, header.index, header.timestamp, captured_ns, received_ns, jpeg))
+
+    def _on_connect(self) -> None:
+        self._formats.on_connect()
+
+    def _on_silence(self, remote: RequestSocket) -> None:
+        subject, frame_format = "frame_publishing.set_format", self._formats.next_format()
+        remote.send_message(f"notify.{subject}", msgpack.packb({"subject": subject, "format": frame_format}))
+
+    def _count_malformed(self, error: MalformedMessage) -> None:
+        super()._count_malformed(error)
+        self._formats.on_unusable()
 
 
 class PupilGaze(PupilSource):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import cv2
 import msgspec
@@ -74,7 +74,7 @@ class FrameHeader:
 class _GazeFields(msgspec.Struct):
     timestamp: float
     confidence: float
-    norm_pos: tuple[float, float] | None = None
+    norm_pos: Annotated[list[float], msgspec.Meta(min_length=2)] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +91,15 @@ def read_frame_header(parts: Sequence[bytes], formats: Collection[str] = FRAME_F
     """Read and check the header of a `frame.world` message or of another kind of frame."""
     if len(parts) < 3:
         raise MalformedMessage("truncated")
-    head = read_value(_read_map(parts), FrameHeader, _WrongType)
+    fields = _read_map(parts)
+    if isinstance(index := fields.get("index"), float) and index.is_integer():  # some senders have no whole numbers
+        fields["index"] = int(index)
+    head = read_value(fields, FrameHeader, _WrongType)
     sides = head.width, head.height
     if min(sides) <= 0 or max(sides) > MAX_SIDE_PX or math.prod(sides) > MAX_PIXELS:
         raise MalformedMessage("size")
     if not 0 <= head.index <= MAX_INDEX:
-        raise MalformedMessage("out of range")
+        raise MalformedMessage("out of range", f"index is {head.index}")
     _check_time(head.timestamp)
     if head.depth_scale is not None and not MIN_SCALE_M <= head.depth_scale <= 1:
         raise MalformedMessage(
@@ -167,7 +170,7 @@ def read_gaze(parts: Sequence[bytes]) -> PupilGazeDatum:
     _check_time(fields.timestamp)
     if fields.norm_pos is None:
         raise MalformedMessage("no position")
-    x, y = fields.norm_pos
+    x, y = fields.norm_pos[:2]
     if math.isnan(x) or math.isnan(y):
         raise MalformedMessage("no position")
     if not (abs(x) <= MAX_NORM and abs(y) <= MAX_NORM):
@@ -208,6 +211,6 @@ def _read_map(parts: Sequence[bytes]) -> dict[str, Any]:
 
 def _check_time(timestamp: float) -> None:
     if not math.isfinite(timestamp):
-        raise MalformedMessage("not finite")
+        raise MalformedMessage("not finite", f"timestamp is {timestamp}")
     if abs(timestamp) > MAX_TIME_S:
-        raise MalformedMessage("out of range")
+        raise MalformedMessage("out of range", f"timestamp is {timestamp:g}, expected seconds")

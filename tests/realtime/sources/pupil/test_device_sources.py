@@ -19,7 +19,8 @@ from realtime.comms.sockets.pupil import PupilServer
 from realtime.comms.sockets.request_reply import RequestSocket
 from realtime.simulation.device import SimulatedTracker
 from realtime.sources.pupil import connection
-from realtime.sources.pupil.device_sources import PupilFrames, PupilGaze
+from realtime.sources.pupil.device_sources import PupilDepth, PupilFrames, PupilGaze
+from realtime.sources.pupil.frame_formats import FormatRequests
 from realtime.types import Frame, GazeSample, SourceStatus
 from tests.realtime.sources.pupil.test_messages import BAD_FRAMES, BAD_GAZE, BAD_MAPS, JPEG, frame, gaze
 from tests.realtime.sources.video.clips import make_folder, number_in, picture
@@ -272,13 +273,78 @@ def test_state_names_the_missing_part(eyes: Callable[[int], Eyes], answers: dict
 def test_a_device_without_jpeg_is_asked_for_other_formats(
     frames: Callable[..., tuple[PupilFrames, list[Frame]]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connection, "REQUEST_FRAMES_AFTER_NS", 100_000_000)
+    monkeypatch.setattr(connection, "ASK_AFTER_NS", 100_000_000)
     with device() as opened:
         source, got = frames(opened.port)
         eventually(lambda: opened.formats[:4] == ["jpeg", "bgr", "gray", "jpeg"])
-        eventually(lambda: "asked for in turn, or choose one in the plugin Frame Publisher" in source.status().reason)
+        eventually(lambda: "choose the format of the Frame Publisher in Pupil Capture" in source.status().reason)
         eventually(lambda: opened.server.send(frame(bytes(64 * 48 * 3), format="bgr")) is None and len(got) > 0)
         eventually(lambda: source.status().state == "running")
+
+
+def test_a_pause_asks_for_the_format_that_came_and_for_no_other(
+    frames: Callable[..., tuple[PupilFrames, list[Frame]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "ASK_AFTER_NS", 100_000_000)
+    with device() as opened:
+        _, got = frames(opened.port)
+        eventually(lambda: opened.server.send(frame(bytes(64 * 48 * 3), format="bgr")) is None and len(got) > 0)
+        before = len(opened.formats)  # perhaps jpeg, while the subscription was on its way
+        eventually(lambda: len(opened.formats) >= before + 4)
+        assert set(opened.formats[before + 1 :]) == {"bgr"}
+
+
+def test_depth_never_changes_the_format_of_frames(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "ASK_AFTER_NS", 0)
+    with device() as opened:
+        source = PupilDepth(HOST, opened.port, same_clock=True)
+        source.start()
+        try:
+            eventually(lambda: source.status().state == "waiting")
+            assert not opened.formats
+        finally:
+            source.stop()
+
+
+def test_formats_are_asked_for_in_turn_the_last_usable_one_first() -> None:
+    formats = FormatRequests()
+    assert [formats.next_format() for _ in range(4)] == ["jpeg", "bgr", "gray", "jpeg"]
+    formats.on_usable("bgr")
+    assert [formats.next_format() for _ in range(3)] == ["bgr"] * 3
+    formats.on_connect()
+    assert [formats.next_format() for _ in range(4)] == ["bgr", "jpeg", "gray", "bgr"]
+    formats.on_usable("yuv")
+    formats.on_unusable()
+    assert [formats.next_format() for _ in range(4)] == ["yuv", "jpeg", "bgr", "gray"]
+
+
+def test_the_reason_stays_the_same_while_the_values_change(
+    frames: Callable[..., tuple[PupilFrames, list[Frame]]],
+) -> None:
+    with device() as opened:
+        source, _ = frames(opened.port)
+        numbers = itertools.count()
+        eventually(
+            lambda: (
+                opened.server.send(frame(index=f"number {next(numbers)}")) is None
+                and "index must be a whole number" in source.status().reason
+            )
+        )
+        reason, seen = source.status().reason, opened.asked.count("t")
+        eventually(lambda: opened.server.send(frame(index="other")) is None and opened.asked.count("t") > seen + 2)
+        assert source.status().reason == reason
+
+
+def test_index_and_position_of_other_senders_are_read(
+    frames: Callable[..., tuple[PupilFrames, list[Frame]]], eyes: Callable[[int], Eyes]
+) -> None:
+    with device() as opened:
+        _, got = frames(opened.port)
+        gazer = eyes(opened.port)
+        eventually(lambda: opened.server.send(frame(index=7.0)) is None and got)
+        eventually(lambda: opened.server.send(gaze(norm_pos=[0.25, 0.25, 0.0])) is None and gazer.samples)
+        assert got[0].index == 7
+        assert (gazer.samples[0].x, gazer.samples[0].y) == (0.25, 0.75)
 
 
 def test_a_format_that_cannot_be_used_is_named(frames: Callable[..., tuple[PupilFrames, list[Frame]]]) -> None:

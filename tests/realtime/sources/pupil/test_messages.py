@@ -119,6 +119,7 @@ BAD_FRAMES = [
     (frame(width=16_000, height=16_000), "size"),
     (frame(index="7"), "wrong type"),
     (frame(index=-1), "out of range"),
+    (frame(index=7.5), "wrong type"),
     (frame(timestamp=math.nan), "not finite"),
     (frame(timestamp="now"), "wrong type"),
     (frame(format=None), "wrong type"),
