@@ -47,7 +47,7 @@ def _parse(path: Path, data: bytes, size: tuple[int, int] | None) -> tuple[str, 
         loaded = record.load_record(path, "camera")
         return loaded.camera, camera_from_dict(loaded.body.get("camera", {}))
     if start.startswith(b"{") and not _SIZE.search(data):
-        return neon.parse_scene_camera(str(path), data)
+        return neon.parse_scene_camera(str(path), data, size)
     if neon.is_calibration_bin(data):
         return neon.parse_calibration_bin(str(path), data)
     if pupil.is_intrinsics(data):

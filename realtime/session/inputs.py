@@ -21,6 +21,7 @@ from realtime.session.source_options import (
     parse_pixels,
     split_path,
 )
+from realtime.sources.headset_recordings.detection import detect_recording, list_recordings
 from realtime.sources.names import STREAMS, SourceName, check_device_host, parse_source, parse_stream
 from realtime.types import FrameSource, GazeSource
 
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
     from realtime.sources.realsense.camera import StreamMode
 
 FRAME_SPECS = (
-    "pupil://HOST:PORT, camera:N, neon:, file:PATH (a video or a folder of pictures), recording:FILE.mcap, "
-    "http://HOST/PATH (also udp, rtmp, srt), rtsp://HOST/PATH, realsense:, browser: (with --view)"
+    "pupil://HOST:PORT, camera:N, neon:, file:PATH (a video, a folder of pictures or a headset's recording), "
+    "recording:FILE.mcap, http://HOST/PATH (also udp, rtmp, srt), rtsp://HOST/PATH, realsense:, browser: (with --view)"
 )
 GAZE_SPECS = (
     "pupil://HOST:PORT, neon:, trace:FILE.csv (with frames from file:), recording: (with frames from "
@@ -49,7 +50,8 @@ def open_frames(spec: str) -> FrameSource:
 
     pupil://HOST[:PORT] - the device may appear later. neon://HOST[:PORT], or neon: for the only Neon or Invisible in
     the network - may appear later. camera:N[?width=&height=&fps=] - the camera may appear later; on Linux also
-    camera:/dev/PATH. file:PATH[?loop=1&realtime=0&fps=24], or a path alone - must exist; fps is for folders.
+    camera:/dev/PATH. file:PATH[?loop=1&realtime=0&fps=24], or a path alone - must exist; fps is for folders of
+    pictures. A folder may also be a recording of Pupil Core, Neon or Invisible; its gaze is the same name.
     rtsp://, http://, udp://, rtmp://, srt:// - may appear later.
     recording:FILE.mcap[?realtime=0] - a file of `gazecast run --record`; its gaze is `recording:`.
     browser: - the camera or clip of the live page, whose server passes the frames to it.
@@ -127,9 +129,25 @@ def _open_video(name: SourceName) -> FrameSource:
     real_time = parse_flag(spec, options, "realtime", default="1")
     if not path:
         raise SourceError(f"{spec!r} names no file; expected file:PATH")
+    file, fps = parse_path(spec, path), parse_fps(spec, options)
+    if detect_recording(file) is not None:
+        if fps is not None:
+            raise SourceError(f"{spec!r}: fps is for folders of pictures; {path} is a recording, with its own times")
+        from realtime.sources.headset_recordings.recording_sources import open_recording
+
+        return open_recording(file, loop=loop, real_time=real_time)
     from realtime.sources.video.video_file import VideoFrames
 
-    return VideoFrames(parse_path(spec, path), loop=loop, real_time=real_time, fps=parse_fps(spec, options))
+    try:
+        return VideoFrames(file, loop=loop, real_time=real_time, fps=fps)
+    except SourceError:
+        recordings = list_recordings(file) if file.is_dir() else []
+        if not recordings:
+            raise
+        names = ", ".join(recordings[:5])
+        raise SourceError(
+            f"{path} holds {len(recordings)} recordings of a headset ({names}); name one of them"
+        ) from None
 
 
 def _open_recording(name: SourceName) -> FrameSource:
@@ -190,9 +208,22 @@ def _open_trace(name: SourceName, frames: FrameSource | None, min_confidence: fl
         if (text := options.get(option)) not in (None, *allowed):
             raise SourceError(f"{spec!r}: {option} is {text!r}; expected {', '.join(allowed)}")
     start_s = parse_number(spec, "start", options["start"], -1e12, 1e12) if "start" in options else None
-    facts = ClipFacts(frames.size, frames.duration_s, min_confidence, frames.path)
+    start_on_clock_s = getattr(frames, "start_s", None)  # of a headset's recording
+    facts = ClipFacts(frames.size, frames.duration_s, min_confidence, frames.path, start_on_clock_s)
     chosen = TraceOptions(options.get("time"), options.get("unit"), start_s, parse_pixels(spec, options, "size"))
     return TraceGaze(read_trace(parse_path(spec, path), facts, chosen), frames.clock)
+
+
+def _open_headset_gaze(name: SourceName, frames: FrameSource | None, min_confidence: float) -> GazeSource:
+    from realtime.sources.headset_recordings.recording_sources import RecordingFrames, open_recorded_gaze
+
+    path, _ = split_path(name.shown, name.rest, "loop", "realtime")
+    if not isinstance(frames, RecordingFrames) or parse_path(name.shown, path) != frames.path:
+        raise SourceError(
+            f"{name.shown} is no gaze of the frames' own recording; for gaze of a file use trace:FILE, for the mouse "
+            "--view"
+        )
+    return open_recorded_gaze(frames, min_confidence)
 
 
 def _open_recorded_gaze(name: SourceName, frames: FrameSource | None, min_confidence: float) -> GazeSource:
@@ -321,6 +352,7 @@ _GAZE: dict[str, Callable[[SourceName, FrameSource | None, float], GazeSource]] 
     "pupil": _open_pupil_gaze,
     "neon": _open_neon_gaze,
     "trace": _open_trace,
+    "file": _open_headset_gaze,
     "recording": _open_recorded_gaze,
     "browser": _open_browser_gaze,
     "lsl": open_lsl_gaze,

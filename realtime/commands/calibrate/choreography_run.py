@@ -110,7 +110,7 @@ class ChoreographyRun:
         """
         if not 0 < timeout_s <= MAX_TIMEOUT_S:
             raise SettingsError(f"--timeout must be above 0 and at most {MAX_TIMEOUT_S:g} seconds, got {timeout_s:g}")
-        if not gaze and parse_source(source).kind != "pupil":
+        if not gaze and not parse_source(source).has_own_gaze:
             raise SettingsError(
                 f"{redact_source(source)} has no gaze of its own; add --gaze pupil://HOST:PORT or --gaze trace:FILE.csv"
             )

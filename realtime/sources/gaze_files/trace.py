@@ -84,7 +84,9 @@ def _find_start(
         return table.start_s
     if not layout.own_clock:
         return 0.0
-    start_s = find_clip_start(path, clip.path if clip is not None else None)
+    start_s = clip.start_s if clip is not None else None
+    if start_s is None:
+        start_s = find_clip_start(path, clip.path if clip is not None else None)
     if start_s is not None:
         return start_s
     logging.getLogger(__name__).warning(

@@ -17,8 +17,9 @@ MAX_NORM = 1.5
 """Gaze in pixels that never leaves this corner is in fractions of the picture."""
 SLOW_S = 0.9
 """No eye tracker has a longer period; such times are in another unit."""
-MIN_INSIDE, MIN_COVERED = 0.5, 0.5
-"""Share of the gaze within the picture below which a trace is refused, and of the clip below which it is a warning."""
+MIN_INSIDE, MIN_COVERED, MAX_IGNORED = 0.5, 0.5, 0.5
+"""Share of the gaze within the picture below which a trace is refused; share of the clip that has gaze, and of the gaze
+with too little confidence, that are a warning."""
 
 
 def check_trace(path: Path, points: Sequence[TracePoint], clip: ClipFacts, *, is_norm: bool) -> None:
@@ -27,13 +28,24 @@ def check_trace(path: Path, points: Sequence[TracePoint], clip: ClipFacts, *, is
     is_norm: the points were fractions of the picture.
     """
     _check_clock(path, points, clip)
-    most = max(point.confidence for point in points)
-    if most < clip.min_confidence:
+    check_confidence(path, [point.confidence for point in points], clip.min_confidence)
+    _check_coordinates(path, [point for point in points if point.confidence > 0], clip, is_norm=is_norm)
+
+
+def check_confidence(path: Path, confidences: Sequence[float], min_confidence: float) -> None:
+    """Raise `SourceError` where no confidence reaches the gaze filter's limit; warn where few do."""
+    most = max(confidences)
+    if most < min_confidence:
         raise SourceError(
-            f"{path} has no confidence above {most:.3g}, and gaze below {clip.min_confidence:.3g} is ignored; "
+            f"{path} has no confidence above {most:.3g}, and gaze below {min_confidence:.3g} is ignored; "
             f"add --set tracker.gaze.min_confidence={math.floor(most * 100) / 100:g}"
         )
-    _check_coordinates(path, [point for point in points if point.confidence > 0], clip, is_norm=is_norm)
+    ignored = sum(confidence < min_confidence for confidence in confidences) / len(confidences)
+    if ignored > MAX_IGNORED:
+        logging.getLogger(__name__).warning(
+            "%s: %.0f %% of the gaze is ignored, because its confidence is below %.3g", path, 100 * ignored,
+            min_confidence,
+        )  # fmt: skip
 
 
 def _check_clock(path: Path, points: Sequence[TracePoint], clip: ClipFacts) -> None:

@@ -33,4 +33,7 @@ class TraceGaze(SyncedGaze):
     def _next_sample(self) -> tuple[GazeSample, int]:
         point, clip_s = self._points[self._next], self._pass * (self._clock.period_s or 0.0)
         self._next += 1
-        return GazeSample(point.x, point.y, "px", point.confidence, clip_s + point.timestamp, 0, 0), 0
+        timestamp = clip_s + point.timestamp
+        return GazeSample(
+            point.x, point.y, "px", point.confidence, timestamp, 0, 0, px_per_degree=point.px_per_degree
+        ), 0

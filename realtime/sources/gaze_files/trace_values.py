@@ -8,12 +8,16 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class TracePoint:
-    """Holds one row: seconds on the clip's clock (0 is its first frame), frame pixels with the origin top left."""
+    """Holds one row: seconds on the clip's clock (0 is its first frame), frame pixels with the origin top left.
+
+    px_per_degree: the picture's scale there, where the camera is known.
+    """
 
     timestamp: float
     x: float
     y: float
     confidence: float
+    px_per_degree: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +38,12 @@ class TraceOptions:
 class ClipFacts:
     """Holds what a trace must fit: the clip's (width, height) px, its length if known, the gaze filter's limit.
 
-    path: of the clip, beside which the times of its frames may lie.
+    path: of the clip, beside which the times of its frames may lie. start_s: time of its first frame on its headset's
+        clock, where it is known.
     """
 
     size: tuple[int, int]
     duration_s: float | None = None
     min_confidence: float = 0.0
     path: Path | None = None
+    start_s: float | None = None

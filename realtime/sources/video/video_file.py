@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Protocol
 
 from engines import Image
 from realtime.errors import SourceError
@@ -93,12 +94,32 @@ class PlayedFrames(ThreadedFrames):
         self._monitor.set_state("ended", reason)
 
 
+class ReadableClip(Protocol):
+    """A clip whose frames are read from the start, as often as it is repeated.
+
+    size: (width, height) px. undecodable: number of frames that could not be decoded so far.
+    """
+
+    path: Path
+    size: tuple[int, int]
+    fps: float
+    duration_s: float | None
+    undecodable: int
+
+    def frames(self) -> Iterator[tuple[float, Image]]:
+        """Yield (seconds since the first frame, (H, W, 3) BGR)."""
+
+
 class VideoFrames(PlayedFrames):
     """A `FrameSource` that plays a video file or a folder of images; `captured_ns` is the due time."""
 
-    def __init__(self, path: Path, *, loop: bool = False, real_time: bool = True, fps: float | None = None) -> None:
-        """fps: for folders. Raises `SourceError` unless a first frame can be read."""
-        self.path, self._clip, self._loop = path, VideoFile(path, fps=fps), loop
+    def __init__(
+        self, path: Path, *, loop: bool = False, real_time: bool = True, fps: float | None = None,
+        clip: ReadableClip | None = None,
+    ) -> None:  # fmt: skip
+        """fps: for folders. clip: what is read in place of the file. Raises `SourceError` without a first frame."""
+        self.path, self._loop = path, loop
+        self._clip: ReadableClip = clip or VideoFile(path, fps=fps)
         self.fps, self.duration_s = self._clip.fps, self._clip.duration_s
         super().__init__(str(path), self._clip.size, real_time=real_time)
 

@@ -248,6 +248,13 @@ def test_order_and_repetitions_are_told_and_mended(tmp_path: Path, caplog: pytes
     assert "covers only a part of its clip: gaze from 0 to 0.2 s, the clip from 0 to 3 s" in caplog.text
 
 
+def test_little_confidence_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    rows = "".join(f"{at / 100},5,5,{0.9 if at % 4 == 0 else 0.2}\n" for at in range(300))
+    with caplog.at_level(logging.WARNING):
+        read_trace(write(tmp_path / "t.csv", f"timestamp,x,y,confidence\n{rows}"), CLIP)
+    assert "75 % of the gaze is ignored, because its confidence is below 0.6" in caplog.text
+
+
 def test_times_of_the_recording_are_the_start_of_an_export_in_its_folder(tmp_path: Path) -> None:
     (tmp_path / "exports" / "000").mkdir(parents=True)
     np.save(tmp_path / "world_timestamps.npy", np.array([329517.0, 329517.04]))
