@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from engines.pictures import sort_naturally
 from realtime.errors import SourceError
 from realtime.sources.gaze_files.frame_times import Times, read_time_raw
-from realtime.sources.headset_recordings.recorded_parts import RecordedGaze, VideoPart
+from realtime.sources.headset_recordings.recorded_parts import GazeTrack, VideoPart
 
 CAMERA = ("calibration.bin", "scene_camera.json")
 _VIDEO = re.compile(r"(Neon Scene Camera|PI world) v\d+ ps\d+\.(mp4|mjpeg)")
@@ -45,7 +45,7 @@ def list_parts(folder: Path) -> list[VideoPart]:
     return parts
 
 
-def read_gaze(folder: Path, size: tuple[int, int]) -> RecordedGaze:
+def read_gaze(folder: Path, size: tuple[int, int]) -> GazeTrack:
     """Read gaze: of 200 Hz where there is some, else as recorded; worn and blinks make the confidence."""
     dense = folder / "gaze_200hz.raw", folder / "gaze_200hz.time"
     pairs = [dense] if all(path.is_file() for path in dense) else _list_pairs(folder, "gaze", "gaze")
@@ -55,7 +55,7 @@ def read_gaze(folder: Path, size: tuple[int, int]) -> RecordedGaze:
     names = points.dtype.names or ()
     x, y = ("x", "y") if {"x", "y"} <= set(names) else names[:2]
     confidence = _read_worn(folder, times) * ~_find_blinks(folder, times)
-    return RecordedGaze.from_lists(times, np.stack([points[x], points[y]], 1), confidence, pairs[0][0].name)
+    return GazeTrack.from_lists(times, np.stack([points[x], points[y]], 1), confidence, pairs[0][0].name)
 
 
 def to_seconds(times_ns: NDArray[np.int64]) -> Times:

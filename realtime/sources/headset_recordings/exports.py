@@ -14,7 +14,7 @@ from realtime.sources.gaze_files.frame_times import TABLE, read_time_table
 from realtime.sources.gaze_files.trace import read_trace
 from realtime.sources.gaze_files.trace_values import ClipFacts, TraceOptions
 from realtime.sources.headset_recordings.detection import RecordingKind, find_gaze_files
-from realtime.sources.headset_recordings.recorded_parts import RecordedGaze, VideoPart
+from realtime.sources.headset_recordings.recorded_parts import GazeTrack, VideoPart
 
 CAMERA = ("scene_camera.json", "world.intrinsics")
 _TOBII_VIDEO = "scenevideo.mp4"
@@ -38,22 +38,22 @@ def list_tobii_parts(folder: Path) -> list[VideoPart]:
     return [VideoPart(folder / _TOBII_VIDEO, None)]
 
 
-def read_export_gaze(folder: Path, size: tuple[int, int]) -> RecordedGaze:
+def read_export_gaze(folder: Path, size: tuple[int, int]) -> GazeTrack:
     """Read the gaze of an export; raises `SourceError`."""
     return _read_file(folder, "export", size)
 
 
-def read_tobii_gaze(folder: Path, size: tuple[int, int]) -> RecordedGaze:
+def read_tobii_gaze(folder: Path, size: tuple[int, int]) -> GazeTrack:
     """Read the gaze of a recording of Tobii Pro Glasses 3; raises `SourceError`."""
     return _read_file(folder, "tobii", size)
 
 
-def _read_file(folder: Path, kind: RecordingKind, size: tuple[int, int]) -> RecordedGaze:
+def _read_file(folder: Path, kind: RecordingKind, size: tuple[int, int]) -> GazeTrack:
     files = find_gaze_files(folder, kind)
     if not files:
         raise SourceError(f"{folder} has no gaze")
     points = read_trace(files[0], ClipFacts(size), TraceOptions(start_s=0.0))
-    return RecordedGaze.from_lists(
+    return GazeTrack.from_lists(
         [point.timestamp for point in points], [(point.x, point.y) for point in points],
         [point.confidence for point in points], files[0].name,
     )  # fmt: skip

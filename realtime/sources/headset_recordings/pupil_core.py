@@ -21,7 +21,7 @@ from realtime.sources.gaze_files.frame_times import read_time_array
 from realtime.sources.gaze_files.trace import read_trace
 from realtime.sources.gaze_files.trace_values import ClipFacts, TraceOptions
 from realtime.sources.headset_recordings.detection import find_gaze_files
-from realtime.sources.headset_recordings.recorded_parts import RecordedGaze, VideoPart
+from realtime.sources.headset_recordings.recorded_parts import GazeTrack, VideoPart
 
 CAMERA = ("world.intrinsics",)
 _VIDEO = re.compile(r"world(_\d+)?\.(mp4|mkv|avi|mjpeg|h264)")
@@ -45,7 +45,7 @@ def list_parts(folder: Path) -> list[VideoPart]:
     return parts
 
 
-def read_gaze(folder: Path, size: tuple[int, int]) -> RecordedGaze:
+def read_gaze(folder: Path, size: tuple[int, int]) -> GazeTrack:
     """Read gaze as recorded, else as mapped afterwards, else as exported; raises `SourceError`."""
     reasons = []
     for path in find_gaze_files(folder, "core"):
@@ -56,7 +56,7 @@ def read_gaze(folder: Path, size: tuple[int, int]) -> RecordedGaze:
     raise SourceError("; ".join(reasons) or f"{folder} has no gaze")
 
 
-def _read_pldata(path: Path, size: tuple[int, int]) -> RecordedGaze:
+def _read_pldata(path: Path, size: tuple[int, int]) -> GazeTrack:
     times, points, confidence, damaged = [], [], [], 0
     for topic, payload in _read_pairs(path):
         if not topic.startswith("gaze"):
@@ -78,7 +78,7 @@ def _read_pldata(path: Path, size: tuple[int, int]) -> RecordedGaze:
         log.warning("%s: %d gaze data are damaged and left out", path, damaged)
     if not times:
         raise SourceError(f"{path} holds no gaze; was Pupil Capture calibrated, and its pupil detection on?")
-    return RecordedGaze.from_lists(times, points, confidence, path.name)
+    return GazeTrack.from_lists(times, points, confidence, path.name)
 
 
 def _read_pairs(path: Path) -> Iterator[tuple[str, bytes]]:
@@ -100,10 +100,10 @@ def _read_pairs(path: Path) -> Iterator[tuple[str, bytes]]:
         log.warning("%s is damaged, its rest is left out: %s", path, error)
 
 
-def _read_exported(path: Path, size: tuple[int, int]) -> RecordedGaze:
+def _read_exported(path: Path, size: tuple[int, int]) -> GazeTrack:
     """Read an export of Pupil Player, on the recording's clock."""
     points: list[Any] = list(read_trace(path, ClipFacts(size), TraceOptions(start_s=0.0)))
-    return RecordedGaze.from_lists(
+    return GazeTrack.from_lists(
         [point.timestamp for point in points], [(point.x, point.y) for point in points],
         [point.confidence for point in points], path.name,
     )  # fmt: skip

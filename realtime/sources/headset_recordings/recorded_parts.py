@@ -21,7 +21,7 @@ class VideoPart:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class RecordedGaze:
+class GazeTrack:
     """Holds gaze: (N,) s on the headset's clock, (N, 2) px from the top left or NaN, (N,) confidence 0..1.
 
     origin: the files it was read from, as they are named to the user.
@@ -33,7 +33,7 @@ class RecordedGaze:
     origin: str
 
     @classmethod
-    def from_lists(cls, times: Any, points: Any, confidence: Any, origin: str) -> RecordedGaze:
+    def from_lists(cls, times: Any, points: Any, confidence: Any, origin: str) -> GazeTrack:
         """Sort by time; a point that is not finite becomes a blink at the position before."""
         times = np.asarray(times, np.float64)
         order = np.argsort(times, kind="stable")

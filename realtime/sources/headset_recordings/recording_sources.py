@@ -17,7 +17,7 @@ from realtime.sources.gaze_files.trace_gaze import TraceGaze
 from realtime.sources.gaze_files.trace_values import TracePoint
 from realtime.sources.headset_recordings import companion, exports, pupil_core
 from realtime.sources.headset_recordings.detection import RecordingKind, detect_recording, find_gaze_files
-from realtime.sources.headset_recordings.recorded_parts import RecordedGaze, VideoPart
+from realtime.sources.headset_recordings.recorded_parts import GazeTrack, VideoPart
 from realtime.sources.headset_recordings.scene_video import SceneVideo
 from realtime.sources.video.video_file import VideoFrames
 
@@ -30,7 +30,7 @@ class RecordingFormat:
     """Holds how a kind of recording is read. camera: names of the files with the scene camera's model."""
 
     list_parts: Callable[[Path], Sequence[VideoPart]]
-    read_gaze: Callable[[Path, tuple[int, int]], RecordedGaze]
+    read_gaze: Callable[[Path, tuple[int, int]], GazeTrack]
     camera: tuple[str, ...]
 
 
