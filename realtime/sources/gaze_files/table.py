@@ -8,6 +8,7 @@ import io
 import json
 import math
 import re
+import zlib
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -50,7 +51,7 @@ def read_rows(path: Path) -> GazeRows:
     try:
         text = decode_text(_read_bytes(path))
         return _read_json_lines(path, text) if text.lstrip()[:1] == "{" else _read_table(path, text)
-    except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
         raise SourceError(f"cannot read the gaze trace {path}: {error}; expected a CSV with {HEADER}") from error
 
 
