@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from realtime.commands.demo.demo_clip import TABLE
+from realtime.sources.video.video_reader import VideoFile
 
 QUALITY = 55
 TABLE_S, CLIP_S = 12.0, 22.0
@@ -21,10 +22,7 @@ MAX_DIFFERENCE = 12.0
 
 def read_frames(video: Path) -> list[tuple[float, np.ndarray]]:
     """Read (seconds, BGR) of each frame."""
-    capture, frames = cv2.VideoCapture(str(video)), []
-    while (read := capture.read())[0]:
-        frames.append((capture.get(cv2.CAP_PROP_POS_MSEC) / 1e3, read[1]))
-    return frames
+    return list(VideoFile(video).frames())
 
 
 def write_webp(video: Path, out: Path) -> None:

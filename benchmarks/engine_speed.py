@@ -19,7 +19,7 @@ from pathlib import Path
 
 from engines import EngineError, EngineSettings, weights
 from engines.bench import benchmark_engine
-from engines.pictures import read_pictures
+from realtime.sources.video.video_reader import read_samples
 
 FRAME = (854, 480)
 ENGINES = (("openvino", "int8"), ("openvino", "bf16"), ("openvino", "f32"), ("onnxruntime", "f32"))
@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "engine_speed.json")
     args = parser.parse_args()
-    pictures = read_pictures(args.pictures)
+    pictures = read_samples(args.pictures)
     rows = []
     for threads, side in product(args.threads, args.picture_side):
         for backend, precision in ENGINES:

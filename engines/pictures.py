@@ -1,7 +1,7 @@
 """Reads picture files, the one place for all of them; chooses and crops pictures for comparing engines.
 
-Names may hold any bytes: OpenCV crashes on one that is not UTF-8, and FFmpeg takes what comes before a colon for a
-protocol. Pictures are turned upright by their EXIF orientation, as everything that shows them does.
+Names may hold any bytes: OpenCV crashes on one that is not UTF-8. Pictures are turned upright by their EXIF
+orientation, as everything that shows them does.
 """
 
 from __future__ import annotations
@@ -130,46 +130,18 @@ def _has_end(data: bytes) -> bool:
     return False
 
 
-def name_for_video(file: Path) -> str:
-    """Return the name by which OpenCV and FFmpeg open a video; raises `PictureError` where they cannot."""
-    name = str(file.absolute())
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        raise PictureError(file, "has a name that is not UTF-8, which no video reader opens; rename it") from None
-    return name
-
-
 def read_pictures(folder: Path, limit: int = 48) -> list[Image]:
-    """Read at most `limit` pictures, evenly spaced, from the images below a folder or a video's frames."""
-    if folder.is_dir():
-        files = sort_naturally(file for file in folder.rglob("*") if file.suffix.lower() in PICTURES)
-        found = []
-        for file in sample_evenly(files, limit):
-            with suppress(PictureError):
-                found.append(read_picture(file))
-    elif folder.is_file():
-        found = _video_frames(folder, limit)
-    else:
+    """Read at most `limit` pictures, evenly spaced, from the images below a folder."""
+    if not folder.is_dir():
         raise PromptError(f"{folder} does not exist; give a folder of pictures or a video")
+    files = sort_naturally(file for file in folder.rglob("*") if file.suffix.lower() in PICTURES)
+    found = []
+    for file in sample_evenly(files, limit):
+        with suppress(PictureError):
+            found.append(read_picture(file))
     if not found:
-        raise PromptError(f"no picture could be read from {folder}; expected .jpg or .png files, or a video")
+        raise PromptError(f"no picture could be read from {folder}; expected .jpg or .png files")
     return found
-
-
-def _video_frames(file: Path, limit: int) -> list[Image]:
-    video = cv2.VideoCapture(name_for_video(file))
-    try:
-        count = int(video.get(cv2.CAP_PROP_FRAME_COUNT))
-        frames = []
-        for index in sample_evenly(range(count), limit):
-            video.set(cv2.CAP_PROP_POS_FRAMES, index)
-            ok, frame = video.read()
-            if ok:
-                frames.append(np.asarray(frame, np.uint8))
-        return frames
-    finally:
-        video.release()
 
 
 T = TypeVar("T")

@@ -271,12 +271,13 @@ def mean_agreement(
 
 
 def _pictures(run: GpuRun, place: Path | None) -> list[Image]:
-    from engines.pictures import read_pictures, resize_and_crop, sample_evenly
+    from engines.pictures import resize_and_crop, sample_evenly
+    from realtime.sources.video.video_reader import read_samples
 
     found: list[Image] = []
     with run.part("pictures for the gate"):
         if place is not None:
-            found = read_pictures(place, 8)
+            found = read_samples(place, 8)
         else:
             import cv2
 

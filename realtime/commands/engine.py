@@ -11,7 +11,6 @@ from typing import Any
 from engines import EngineError, EngineSettings, Image, build, load, weights
 from engines.bench import benchmark_engine
 from engines.cache_cleanup import find_unused_files
-from engines.pictures import read_pictures
 from engines.settings import default_cache_dir
 from engines.speed import MAX_TIME_RATIO
 from realtime.commands.config_flags import Verbs, add_engine_flags, add_parser, parse_size, read_engine_settings
@@ -19,6 +18,7 @@ from realtime.commands.demo.clip import fetch_clip
 from realtime.errors import SettingsError
 from realtime.infra.output import print_line
 from realtime.infra.progress import EngineProgress, TerminalProgress
+from realtime.sources.video.video_reader import read_samples
 
 DEFAULT_FRAME = "1280x720"
 """An engine is built for the aspect ratio of frames, not for their size; most cameras and clips are 16:9."""
@@ -134,7 +134,7 @@ def _read_flags(args: argparse.Namespace) -> tuple[EngineSettings, Path, tuple[i
         raise SettingsError(f"--threads must be at least 1, got {args.threads}")
     settings, frame = read_engine_settings(args, args.threads), parse_size("--frame", args.frame)
     folder = weights.pull_model(args.model, root=args.models, report=TerminalProgress().show_bytes)
-    return settings, folder, frame, read_pictures(args.pictures or fetch_clip())
+    return settings, folder, frame, read_samples(args.pictures or fetch_clip())
 
 
 def _print_report(report: dict[str, Any], as_json: bool) -> None:

@@ -1,4 +1,4 @@
-"""Writes videos that play in a browser; the only module that imports PyAV."""
+"""Writes videos that play in a browser."""
 
 from __future__ import annotations
 

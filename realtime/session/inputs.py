@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from realtime.errors import SourceError
 from realtime.session.lsl_input import open_lsl_gaze
 from realtime.session.source_options import (
+    parse_choice,
     parse_flag,
     parse_fps,
     parse_number,
@@ -20,6 +21,7 @@ from realtime.session.source_options import (
     parse_path,
     parse_pixels,
     split_path,
+    take_options,
 )
 from realtime.sources.headset_recordings.detection import detect_recording, list_recordings
 from realtime.sources.names import STREAMS, SourceName, check_device_host, parse_source, parse_stream
@@ -52,7 +54,7 @@ def open_frames(spec: str) -> FrameSource:
     the network - may appear later. camera:N[?width=&height=&fps=] - the camera may appear later; on Linux also
     camera:/dev/PATH. file:PATH[?loop=1&realtime=0&fps=24], or a path alone - must exist; fps is for folders of
     pictures. A folder may also be a recording of Pupil Core, Neon or Invisible; its gaze is the same name.
-    rtsp://, http://, udp://, rtmp://, srt:// - may appear later.
+    rtsp://[?transport=udp], http://, udp://, rtmp:// - may appear later. ?hwaccel=auto decodes a video on a device.
     recording:FILE.mcap[?realtime=0] - a file of `gazecast run --record`; its gaze is `recording:`.
     browser: - the camera or clip of the live page, whose server passes the frames to it.
     realsense:[SERIAL][?width=&height=&fps=] - an Intel RealSense, which may appear later; it reports its camera model.
@@ -124,7 +126,7 @@ def _open_camera(name: SourceName) -> FrameSource:
 
 def _open_video(name: SourceName) -> FrameSource:
     spec = name.shown
-    path, options = split_path(spec, name.rest, "loop", "realtime", "fps")
+    path, options = split_path(spec, name.rest, "loop", "realtime", "fps", "hwaccel")
     loop = parse_flag(spec, options, "loop", default="0")
     real_time = parse_flag(spec, options, "realtime", default="1")
     if not path:
@@ -136,10 +138,12 @@ def _open_video(name: SourceName) -> FrameSource:
         from realtime.sources.headset_recordings.recording_sources import open_recording
 
         return open_recording(file, loop=loop, real_time=real_time)
+    from realtime.sources.video.hardware import list_accelerations
     from realtime.sources.video.video_file import VideoFrames
 
+    hwaccel = parse_choice(spec, options, "hwaccel", list_accelerations())
     try:
-        return VideoFrames(file, loop=loop, real_time=real_time, fps=fps)
+        return VideoFrames(file, loop=loop, real_time=real_time, fps=fps, hwaccel=hwaccel)
     except SourceError:
         recordings = list_recordings(file) if file.is_dir() else []
         if not recordings:
@@ -162,12 +166,15 @@ def _open_recording(name: SourceName) -> FrameSource:
 
 
 def _open_stream(name: SourceName) -> FrameSource:
-    address = parse_stream(name)
-    from realtime.sources.video.capture_frames import CaptureFrames
-    from realtime.sources.video.opencv_capture import open_stream
+    rest, options = take_options(name.rest, "transport", "hwaccel")
+    address = parse_stream(SourceName(name.kind, rest))
+    from realtime.sources.video.hardware import list_accelerations
+    from realtime.sources.video.stream_frames import StreamFrames
+    from realtime.sources.video.stream_options import TRANSPORTS, StreamOptions
 
-    advice = "check the address, the password and that it is switched on"
-    return CaptureFrames(address.shown, lambda: open_stream(address.url), advice)
+    transport = parse_choice(name.shown, options, "transport", TRANSPORTS)
+    hwaccel = parse_choice(name.shown, options, "hwaccel", list_accelerations())
+    return StreamFrames(address, name.kind, StreamOptions(transport, hwaccel))
 
 
 def _open_browser_frames(name: SourceName) -> FrameSource:

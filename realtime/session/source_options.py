@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import parse_qsl
 
@@ -13,6 +14,26 @@ def split_path(spec: str, rest: str, *allowed: str) -> tuple[str, dict[str, str]
     """Split into path and options; a `?` in the path of an existing file begins no options."""
     path, _, query = rest.rpartition("?") if "?" in rest and not Path(rest).exists() else (rest, "", "")
     return path, parse_options(spec, query, *allowed)
+
+
+def take_options(rest: str, *names: str) -> tuple[str, dict[str, str]]:
+    """Split the options `names` off the query of an address; the rest of the query belongs to the sender."""
+    address, mark, query = rest.rpartition("?")
+    pattern = re.compile(rf"({'|'.join(names)})=([\w.-]*)")
+    parts = query.split("&") if mark else []
+    kept = [part for part in parts if not pattern.fullmatch(part)]
+    if len(kept) == len(parts):
+        return rest, {}
+    options = {found[1]: found[2] for part in parts if (found := pattern.fullmatch(part))}
+    return f"{address}?{'&'.join(kept)}" if kept else address, options
+
+
+def parse_choice(spec: str, options: dict[str, str], name: str, allowed: Sequence[str]) -> str:
+    """Return the option `name`, one of `allowed`, of which the first is the default; raises `SourceError`."""
+    text = options.get(name, allowed[0])
+    if text not in allowed:
+        raise SourceError(f"{spec!r}: {name} is {text!r}; expected {', '.join(allowed)}")
+    return text
 
 
 def parse_path(spec: str, text: str) -> Path:

@@ -25,7 +25,7 @@ from realtime.simulation.gaze_signal import GazeSignal
 from realtime.simulation.table_scene import TableClip
 from realtime.sources.gaze_files.trace import read_trace
 from realtime.sources.gaze_files.trace_values import TracePoint
-from realtime.sources.video.opencv_capture import VideoFile
+from realtime.sources.video.video_reader import VideoFile
 
 if TYPE_CHECKING:
     from realtime.simulation.lsl_outlet import LslGazeOutlet

@@ -14,7 +14,7 @@ from realtime.errors import SourceError
 from realtime.simulation.calibration_wearer import TargetClip
 from realtime.simulation.table_scene import TableClip
 from realtime.simulation.wandering_gaze import GazeAim, WanderingGaze
-from realtime.sources.video.opencv_capture import VideoFile
+from realtime.sources.video.video_reader import VideoFile
 
 CACHE_BYTES = 256 * 2**20
 _MAX_AHEAD = 32

@@ -16,7 +16,7 @@ from realtime.sources.headset_recordings.detection import detect_recording, find
 STREAMS = ("rtsp", "rtsps", "http", "https", "udp", "rtp", "rtmp", "rtmps", "tcp", "srt")
 """Kinds of network streams that FFmpeg opens."""
 KINDS = ("pupil", "neon", "camera", "file", "recording", "browser", "trace", "lsl", "realsense", *STREAMS)
-_LISTENING = ("udp", "rtp", "tcp", "srt")
+LISTENING = ("udp", "rtp", "tcp", "srt")
 """Kinds that may name a port alone, to wait for a sender."""
 _OWN_GAZE = ("pupil", "neon", "recording")
 _BY_ENDING = {".mcap": "recording", ".csv": "trace", ".tsv": "trace"}
@@ -103,10 +103,10 @@ def parse_stream(name: SourceName) -> StreamAddress:
     `@`. FFmpeg is handed user and password percent-encoded.
     """
     example = f"{name.kind}://HOST/PATH or {name.kind}://USER:PASSWORD@HOST:PORT/PATH"
-    if name.kind in _LISTENING:
+    if name.kind in LISTENING:
         example = f"{name.kind}://HOST:PORT"
     splits = list(_split_user(name.rest)) if name.rest.startswith("//") else []
-    splits = [(user, place) for user, place in splits if place["host"] or (name.kind in _LISTENING and place["port"])]
+    splits = [(user, place) for user, place in splits if place["host"] or (name.kind in LISTENING and place["port"])]
     if not splits:
         raise SourceError(f"{name.shown!r} is no stream; expected {example}")
     user, place = next((split for split in splits[:-1] if _is_resolved(split[1]["host"])), splits[-1])

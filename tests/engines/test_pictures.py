@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from engines import Image
-from engines.pictures import PictureError, decode_jpeg, is_picture, list_pictures, name_for_video, read_picture
+from engines.pictures import PictureError, decode_jpeg, is_picture, list_pictures, read_picture
 
 
 @pytest.fixture
@@ -30,8 +30,6 @@ def test_a_name_that_is_not_utf8_is_read(tmp_path: Path, picture: Image) -> None
     file.write_bytes(cv2.imencode(".png", picture)[1].tobytes())
     assert is_picture(file)
     assert np.array_equal(read_picture(file), picture)
-    with pytest.raises(PictureError, match="not UTF-8"):
-        name_for_video(file)
 
 
 def test_folders_are_in_natural_order(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ from realtime.infra.clock import now_ns
 from realtime.infra.interrupts import InterruptHandler
 from realtime.infra.progress import ProgressCallback, TerminalProgress, show_bar
 from realtime.simulation.device import SimulatedTracker
-from realtime.sources.video.opencv_capture import VideoFile
+from realtime.sources.video.video_reader import VideoFile
 
 WATCH_S = 23.0
 """The time for which masks are received, of the demo's own clip once and of another."""

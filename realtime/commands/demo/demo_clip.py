@@ -12,7 +12,7 @@ import numpy as np
 from engines import Image, Mask
 from realtime.commands.demo.scripted_gaze import STREET, ScriptedFixation, draw_outlined, list_settled_spans
 from realtime.errors import SourceError
-from realtime.sources.video.opencv_capture import VideoFile
+from realtime.sources.video.video_reader import VideoFile
 
 TABLE = Path(__file__).with_name("table.mp4")
 TABLE_TRUTH = Path(__file__).with_name("table.npz")

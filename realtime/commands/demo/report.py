@@ -32,7 +32,7 @@ from realtime.errors import ClipError
 from realtime.infra.progress import show_bar
 from realtime.media.overlay import draw_overlay
 from realtime.media.video_writer import OverlayWriter
-from realtime.sources.video.opencv_capture import VideoFile
+from realtime.sources.video.video_reader import VideoFile
 
 DOT_STEP_PX = 7
 GOOD_KEYFRAME_MS = 130.0

@@ -13,7 +13,7 @@ from engines import Image
 from realtime.errors import SourceError
 from realtime.sources.gaze_files.frame_times import Times
 from realtime.sources.headset_recordings.recorded_parts import VideoPart
-from realtime.sources.video.opencv_capture import VideoFile
+from realtime.sources.video.video_reader import VideoFile
 
 GAP_S = 1.0
 """A longer time without frames is reported."""
@@ -46,6 +46,11 @@ class SceneVideo:
         for at in np.flatnonzero(steps > GAP_S):
             first_s, last_s = kept[at] - self.start_s, kept[at + 1] - self.start_s
             log.warning("%s has no frames from %.1f to %.1f s", folder, first_s, last_s)
+
+    @property
+    def is_incomplete(self) -> bool:
+        """Whether a part was cut off, as is known when it was read to its end."""
+        return any(clip.is_incomplete for clip, _, _ in self._parts)
 
     def frames(self) -> Iterator[tuple[float, Image]]:
         """Yield (seconds since the first frame, (H, W, 3) BGR) of all parts; each call reads from the start."""

@@ -1,4 +1,4 @@
-"""Captures frames from a camera or a network stream, and reconnects after unplugging."""
+"""Captures frames from a camera, and reconnects after unplugging."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _PLAUSIBLE_NS = 1_000_000_000
 
 
 class CaptureFrames(ThreadedFrames):
-    """A `FrameSource` that reopens its camera or stream after every loss.
+    """A `FrameSource` that reopens its camera after every loss.
 
-    `timestamp` is the host's monotonic clock in seconds: the driver's capture time, else the receive time. Drivers and
-    decoders may block in a read, so that `stop` may leave a blocked thread behind; it publishes no more frames, and
-    closes the camera when the read returns.
+    `timestamp` is the host's monotonic clock in seconds: the driver's capture time, else the receive time. A driver
+    may block in a read, so that `stop` may leave a blocked thread behind; it publishes no more frames, and closes the
+    camera when the read returns.
     """
 
     def __init__(self, name: str, open_capture: Callable[[], VideoCapture | None], advice: str) -> None:

@@ -10,7 +10,7 @@ from engines import Image
 from realtime.errors import SourceError
 from realtime.infra.clock import now_ns
 from realtime.sources.base import ThreadedFrames
-from realtime.sources.video.opencv_capture import VideoFile
+from realtime.sources.video.video_reader import VideoFile
 from realtime.types import Frame
 
 MAX_DELAY_NS = 250_000_000
@@ -97,14 +97,21 @@ class PlayedFrames(ThreadedFrames):
 class ReadableClip(Protocol):
     """A clip whose frames are read from the start, as often as it is repeated.
 
-    size: (width, height) px. undecodable: number of frames that could not be decoded so far.
+    size: (width, height) px.
     """
 
     path: Path
     size: tuple[int, int]
     fps: float
     duration_s: float | None
-    undecodable: int
+
+    @property
+    def undecodable(self) -> int:
+        """Number of frames that could not be decoded so far."""
+
+    @property
+    def is_incomplete(self) -> bool:
+        """Whether it was cut off, as is known when it was read to its end."""
 
     def frames(self) -> Iterator[tuple[float, Image]]:
         """Yield (seconds since the first frame, (H, W, 3) BGR)."""
@@ -115,29 +122,36 @@ class VideoFrames(PlayedFrames):
 
     def __init__(
         self, path: Path, *, loop: bool = False, real_time: bool = True, fps: float | None = None,
-        clip: ReadableClip | None = None,
+        hwaccel: str = "none", clip: ReadableClip | None = None,
     ) -> None:  # fmt: skip
-        """fps: for folders. clip: what is read in place of the file. Raises `SourceError` without a first frame."""
+        """fps: for folders. hwaccel: see `hardware.py`. clip: what is read in place of the file.
+
+        Raises `SourceError` without a first frame.
+        """
         self.path, self._loop = path, loop
-        self._clip: ReadableClip = clip or VideoFile(path, fps=fps)
+        self._clip: ReadableClip = clip or VideoFile(path, fps=fps, hwaccel=hwaccel)
         self.fps, self.duration_s = self._clip.fps, self._clip.duration_s
         super().__init__(str(path), self._clip.size, real_time=real_time)
 
     def _run(self) -> None:
         start_s, index = 0.0, 0
         while True:
-            last_s, before = -1 / self._clip.fps, self._clip.undecodable
+            last_s, counted = -1 / self._clip.fps, self._clip.undecodable
             for at_s, image in self._clip.frames():
                 if not self._wait_until_due(start_s + at_s):
                     return
                 self._emit(image, index, start_s + at_s, start_s + at_s)
                 index, last_s = index + 1, at_s
-            self._monitor.count_dropped("undecodable", self._clip.undecodable - before)
+            self._monitor.count_dropped("undecodable", self._clip.undecodable - counted)
             if last_s < 0:
-                raise SourceError(f"{self._clip.path} no longer has a picture that can be decoded")
+                raise SourceError(f"{self.path} no longer has a picture that can be decoded")
             period_s = last_s + 1 / self._clip.fps
             if not self._loop:
                 break
             start_s += period_s
             self.clock.add_pass(period_s)
-        self._finish(start_s + period_s, f"{self._clip.path} was played to its end, {index} frames")
+        if self._clip.is_incomplete:
+            reason = f"{self.path} is incomplete: it was cut off, and played to there, at {period_s:.1f} s"
+        else:
+            reason = f"{self.path} was played to its end"
+        self._finish(start_s + period_s, f"{reason}, {index} frames")

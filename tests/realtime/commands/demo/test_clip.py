@@ -11,7 +11,7 @@ import pytest
 from realtime.commands.demo import clip
 from realtime.commands.demo.clip import CLIP, PACKAGE, VERSION
 from realtime.errors import ClipError
-from realtime.sources.video.opencv_capture import VideoFile
+from realtime.sources.video.video_reader import VideoFile
 
 DOWNLOAD = """
 import pathlib, shutil, sys

@@ -11,7 +11,7 @@ from realtime.commands.demo.demo_clip import TABLE, DemoClip, ScriptedTarget, lo
 from realtime.commands.demo.scripted_gaze import FPS, STREET, ScriptedFixation, generate_gaze
 from realtime.errors import SourceError
 from realtime.media.video_writer import OverlayWriter
-from realtime.sources.video.opencv_capture import VideoFile
+from realtime.sources.video.video_reader import VideoFile
 
 SIZE, STREET_SIZE = (640, 360), (640, 272)
 

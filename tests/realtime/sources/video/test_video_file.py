@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from realtime.infra.clock import now_ns
-from realtime.sources.video import opencv_capture, video_file
+from realtime.sources.video import video_file, video_reader
 from realtime.sources.video.video_file import VideoFrames
 from realtime.types import Frame, SourceStatus
 from tests.realtime.sources.video.clips import make_folder, make_video, number_in
@@ -90,7 +90,7 @@ def test_reader_that_holds_the_clip_up_makes_it_slower_not_later(tmp_path: Path)
 
 
 def test_stop_ends_the_wait_between_slow_frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(opencv_capture, "_FPS_RANGE", (0.001, 1000))
+    monkeypatch.setattr(video_reader, "FPS_RANGE", (0.001, 1000))
     before = set(threading.enumerate())
     frames: list[Frame] = []
     source = VideoFrames(make_folder(tmp_path / "clip", 3), fps=0.001)

@@ -1,0 +1,101 @@
+"""Chooses, decodes and times the video stream of a container that PyAV opened."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TypeAlias
+
+import av
+
+from realtime.sources.video.frame_images import Deinterlacer
+
+VideoPacket: TypeAlias = "av.Packet[av.VideoStream]"
+DEFAULT_FPS = 24.0
+FPS_RANGE = (0.1, 1000.0)
+DEPTH_FORMATS = ("gray16le", "gray16be")
+_MAX_STEP_BACK_S = 1.0
+"""A step back by more begins a new stretch of time, such as that of another recording behind the first."""
+
+
+class FrameDecoder:
+    """Decodes the packets of one stream to progressive frames, and counts those that cannot be decoded."""
+
+    def __init__(self, stream: av.VideoStream) -> None:
+        self._context = stream.codec_context
+        self._deinterlacer = Deinterlacer()
+        self.undecodable = 0
+
+    def decode(self, packet: VideoPacket | None) -> Iterator[av.VideoFrame]:
+        """Yield the frames that the packet finishes; None ends the stream."""
+        try:
+            frames = self._context.decode(packet)
+        except (av.FFmpegError, ValueError):
+            self.undecodable += 1
+            frames = []
+        for frame in frames:
+            if frame.is_corrupt:
+                self.undecodable += 1
+            else:
+                yield from self._deinterlacer.push(frame)
+        if packet is None:
+            yield from self._deinterlacer.flush()
+
+    def restart(self) -> None:
+        """Forget earlier frames; the next packet begins anew."""
+        self._context.flush_buffers()
+        self._deinterlacer = Deinterlacer()
+
+
+class FrameTimes:
+    """Places frames on one axis of time that begins with the first and always increases.
+
+    Frames without a time, and those that are a little too early, follow the one before by the usual interval.
+    """
+
+    def __init__(self, fps: float) -> None:
+        self._interval_s = 1 / fps
+        self._origin_s: float | None = None
+        self._last_s = -self._interval_s
+
+    def place(self, time_s: float | None) -> float:
+        """Return seconds since the first frame."""
+        placed_s = self._last_s + self._interval_s
+        if time_s is not None:
+            if self._origin_s is None or time_s - self._origin_s < self._last_s - _MAX_STEP_BACK_S:
+                self._origin_s = time_s - placed_s
+            if time_s - self._origin_s > self._last_s:
+                placed_s = time_s - self._origin_s
+        self._last_s = placed_s
+        return placed_s
+
+
+def choose_stream(container: av.container.InputContainer, *, is_depth: bool = False) -> av.VideoStream | None:
+    """Return the best video stream, and skip all others; None without one that can be decoded.
+
+    Covers and thumbnails are no video. is_depth: a stream of 16-bit greys is preferred.
+    """
+    cover = av.stream.Disposition.attached_pic
+    streams = [stream for stream in container.streams.video if not stream.disposition & cover]
+    best = container.streams.best("video")
+    streams.sort(key=lambda stream: (is_depth and stream.pix_fmt not in DEPTH_FORMATS, stream is not best))
+    if not streams or streams[0].codec_context is None:
+        return None
+    for stream in container.streams:
+        if stream is not streams[0]:
+            stream.discard = av.stream.Discard.all
+    return streams[0]
+
+
+def measure_rate(stream: av.VideoStream) -> float:
+    """Return the usual frames per second; `DEFAULT_FPS` where the stream has none that can be true."""
+    rates = (float(rate) for rate in (stream.guessed_rate, stream.average_rate, stream.base_rate) if rate)
+    return next((rate for rate in rates if FPS_RANGE[0] <= rate <= FPS_RANGE[1]), DEFAULT_FPS)
+
+
+def measure_duration(container: av.container.InputContainer, stream: av.VideoStream) -> float | None:
+    """Return the duration in seconds that the container declares, or None."""
+    if stream.frames:
+        return stream.frames / measure_rate(stream)
+    if stream.duration and stream.time_base:
+        return float(stream.duration * stream.time_base)
+    return container.duration / av.time_base if container.duration else None
