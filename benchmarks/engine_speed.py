@@ -19,7 +19,7 @@ from pathlib import Path
 
 from engines import EngineError, EngineSettings, weights
 from engines.bench import benchmark_engine
-from realtime.sources.video.video_reader import read_samples
+from realtime.sources.video.file_decoder import read_samples
 
 FRAME = (854, 480)
 ENGINES = (("openvino", "int8"), ("openvino", "bf16"), ("openvino", "f32"), ("onnxruntime", "f32"))

@@ -16,7 +16,12 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("engines", "calibration", "realtime")
 HOMES = {
     "zmq": ("realtime/comms/sockets/",),
-    "av": ("realtime/media/video_writer.py", "realtime/sources/video/", "realtime/sources/rtsp/video_decoder.py", "realtime/simulation/neon/"),
+    "av": (
+        "realtime/media/video_writer.py",
+        "realtime/sources/video/",
+        "realtime/sources/rtsp/video_decoder.py",
+        "realtime/simulation/neon/",
+    ),
     "aiortsp": ("realtime/sources/rtsp/media_stream.py",),
     "pupil_labs": ("realtime/sources/neon/companion_api.py",),
     "openvino": ("engines/",),

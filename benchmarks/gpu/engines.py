@@ -272,7 +272,7 @@ def mean_agreement(
 
 def _pictures(run: GpuRun, place: Path | None) -> list[Image]:
     from engines.pictures import resize_and_crop, sample_evenly
-    from realtime.sources.video.video_reader import read_samples
+    from realtime.sources.video.file_decoder import read_samples
 
     found: list[Image] = []
     with run.part("pictures for the gate"):

@@ -18,7 +18,6 @@ from realtime.commands.demo.clip import fetch_clip
 from realtime.errors import SettingsError
 from realtime.infra.output import print_line
 from realtime.infra.progress import EngineProgress, TerminalProgress
-from realtime.sources.video.video_reader import read_samples
 
 DEFAULT_FRAME = "1280x720"
 """An engine is built for the aspect ratio of frames, not for their size; most cameras and clips are 16:9."""
@@ -130,6 +129,8 @@ def _parse_days(text: str) -> float:
 
 def _read_flags(args: argparse.Namespace) -> tuple[EngineSettings, Path, tuple[int, int], Sequence[Image]]:
     """Return the engine settings, weights folder, frame size and pictures that the flags name."""
+    from realtime.sources.video.file_decoder import read_samples
+
     if args.threads is not None and args.threads < 1:
         raise SettingsError(f"--threads must be at least 1, got {args.threads}")
     settings, frame = read_engine_settings(args, args.threads), parse_size("--frame", args.frame)

@@ -21,8 +21,8 @@ from engines.pictures import PictureError, list_pictures, read_picture
 from realtime.errors import SourceError
 from realtime.sources.base import SourceMonitor
 from realtime.sources.depth import DepthFrame, DepthScale, choose_scale, clean_depth
+from realtime.sources.video.file_decoder import depth_frames
 from realtime.sources.video.video_file import PlaybackClock
-from realtime.sources.video.video_reader import depth_frames
 from realtime.types import Frame, SourceStatus
 
 _TIMES = "timestamps.csv"

@@ -1,100 +1,20 @@
-"""Reads videos from files with FFmpeg (PyAV), and folders of images."""
+"""Reads videos and folders of images as clips."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-
-import av
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from engines import Image
-from engines.pictures import PICTURES, PictureError, list_pictures, read_picture, read_pictures
+from engines.pictures import PICTURES, PictureError, list_pictures, read_picture
 from realtime.errors import SourceError
-from realtime.sources.video.decoding import (
-    DEFAULT_FPS,
-    DEPTH_FORMATS,
-    FPS_RANGE,
-    FrameDecoder,
-    FrameTimes,
-    VideoPacket,
-    choose_stream,
-    measure_duration,
-    measure_rate,
-)
-from realtime.sources.video.frame_images import ImageConverter, orient, read_display_matrix
-from realtime.sources.video.hardware import open_accelerated
-from realtime.sources.video.incomplete_files import is_cut_mp4, is_incomplete
 
-_ADVICE = "; expected MP4, MKV, WebM or AVI. If it is one, convert it: ffmpeg -i IN -c:v libx264 OUT.mp4"
-_DEPTH_ADVICE = " of depth; expected FFV1 gray16le in MKV, mm"
-_MAX_KEYFRAME_INTERVAL_S = 10.0
-"""Samples of a long film that are further apart than this are taken from its keyframes, which saves decoding it all."""
+if TYPE_CHECKING:
+    from realtime.sources.video.file_decoder import FileDecoder
 
-
-class FileDecoder:
-    """Decodes one video file from start to end, any number of times.
-
-    undecodable: packets and frames that were skipped so far. is_incomplete: whether the file ended early, when it was
-    last read to its end.
-    """
-
-    def __init__(self, path: Path, *, hwaccel: str = "none", is_depth: bool = False) -> None:
-        """hwaccel: see `hardware.py`. Raises `SourceError` unless it has video."""
-        self._path, self._hwaccel, self._is_depth = path, hwaccel, is_depth
-        self.undecodable, self.is_incomplete = 0, False
-        with self._open() as (container, stream):
-            self.fps, self.duration_s = measure_rate(stream), measure_duration(container, stream)
-
-    def frames(self, *, only_keyframes: bool = False) -> Iterator[tuple[float, av.VideoFrame]]:
-        """Yield (seconds since the first frame, frame). only_keyframes: those that are coded by themselves."""
-        with self._open() as (container, stream):
-            stream.thread_type = "AUTO"
-            stream.codec_context.skip_frame = "NONKEY" if only_keyframes else "DEFAULT"
-            decoder, times = FrameDecoder(stream), FrameTimes(self.fps)
-            for packet in self._demux(container, stream):
-                for frame in decoder.decode(packet):
-                    yield times.place(frame.time), frame
-                self.is_incomplete |= packet is None and decoder.undecodable > 0
-                self.undecodable, decoder.undecodable = self.undecodable + decoder.undecodable, 0
-
-    def _demux(self, container: av.container.InputContainer, stream: av.VideoStream) -> Iterator[VideoPacket | None]:
-        """Yield packets, then None; a file that cannot be read further ends there."""
-        is_cut = False
-        try:
-            for packet in container.demux(stream):
-                if packet.size:
-                    is_cut = packet.is_corrupt
-                    yield packet
-        except av.FFmpegError:
-            is_cut = True
-        self.is_incomplete = is_cut or is_incomplete(self._path)
-        yield None
-
-    @contextmanager
-    def _open(self) -> Iterator[tuple[av.container.InputContainer, av.VideoStream]]:
-        """Open the file and choose its stream; raises `SourceError`."""
-        try:
-            # the absolute path keeps FFmpeg from taking what comes before a colon for a protocol
-            container = open_accelerated(str(self._path.absolute()), self._hwaccel)
-        except (av.FFmpegError, OSError, ValueError):
-            raise self._explain() from None
-        with container:
-            stream = choose_stream(container, is_depth=self._is_depth)
-            if stream is None:
-                raise self._explain()
-            yield container, stream
-
-    def _explain(self) -> SourceError:
-        """Return the reason why the file cannot be read, or advice where none is known."""
-        if self._path.is_file() and is_cut_mp4(self._path):
-            return SourceError(
-                f"{self._path} is incomplete: it ends before its index (moov), so that no player can read it; copy it "
-                "again, or repair it with what recorded it"
-            )
-        return SourceError(f"{self._path} cannot be opened as a video{_DEPTH_ADVICE if self._is_depth else _ADVICE}")
+FOLDER_FPS = 24.0
+FPS_RANGE = (0.1, 1000.0)
 
 
 class VideoFile:
@@ -111,7 +31,7 @@ class VideoFile:
             self._pictures = list_pictures(path)
             if not self._pictures:
                 raise SourceError(f"{path} holds no pictures; expected files that end in {', '.join(PICTURES)}")
-            self.fps = DEFAULT_FPS if fps is None else fps
+            self.fps = FOLDER_FPS if fps is None else fps
             if not FPS_RANGE[0] <= self.fps <= FPS_RANGE[1]:
                 limits = f"{FPS_RANGE[0]} to {FPS_RANGE[1]:g}"
                 raise SourceError(f"{path}: {self.fps:g} frames per second; expected {limits}")
@@ -119,6 +39,8 @@ class VideoFile:
         elif not path.exists():
             raise SourceError(f"there is no {path}; give a video file or a folder of pictures")
         else:
+            from realtime.sources.video.file_decoder import FileDecoder  # PyAV is loaded for videos only
+
             self._decoder = FileDecoder(path, hwaccel=hwaccel)
             self.fps, self.duration_s = self._decoder.fps, self._decoder.duration_s
         first = next(self.frames(), None)
@@ -139,12 +61,7 @@ class VideoFile:
 
     def frames(self) -> Iterator[tuple[float, Image]]:
         """Yield (seconds since the first frame, (H, W, 3) BGR); each call reads from the start."""
-        return self._read_video(self._decoder) if self._decoder else self._read_pictures()
-
-    def _read_video(self, decoder: FileDecoder) -> Iterator[tuple[float, Image]]:
-        converter = ImageConverter()
-        for at_s, frame in decoder.frames():
-            yield at_s, converter.convert(frame)
+        return self._decoder.images() if self._decoder else self._read_pictures()
 
     def _read_pictures(self) -> Iterator[tuple[float, Image]]:
         for number, path in enumerate(self._pictures):
@@ -154,34 +71,3 @@ class VideoFile:
                 self._undecodable += 1
             else:
                 yield number / self.fps, image
-
-
-def read_samples(place: Path, limit: int = 48) -> list[Image]:
-    """Read at most `limit` pictures, evenly spaced, from a video or from the images below a folder.
-
-    Raises `PromptError` or `SourceError`.
-    """
-    if not place.is_file():
-        return read_pictures(place, limit)
-    decoder, converter, found = FileDecoder(place), ImageConverter(), list[Image]()
-    step_s = (decoder.duration_s or 0) / limit
-    for at_s, frame in decoder.frames(only_keyframes=step_s > _MAX_KEYFRAME_INTERVAL_S):
-        if len(found) < limit and at_s >= len(found) * step_s - 0.5 / decoder.fps:
-            found.append(converter.convert(frame))
-    if not found:
-        raise SourceError(f"{place} has no picture that can be decoded; is it complete?")
-    return found
-
-
-def depth_frames(path: Path) -> Iterator[tuple[float, NDArray[np.uint16]]]:
-    """Yield (seconds since the first frame, (H, W) steps) of a 16-bit video, such as FFV1 gray16le.
-
-    Raises `SourceError` for a video that cannot be opened or has another format.
-    """
-    at_s = None
-    for at_s, frame in FileDecoder(path, is_depth=True).frames():
-        if frame.format.name not in DEPTH_FORMATS:
-            raise SourceError(f"{path} has pictures of {frame.format.name}; depth is one channel of 16 bits")
-        yield at_s, orient(frame.to_ndarray(), read_display_matrix(frame))
-    if at_s is None:
-        raise SourceError(f"{path} cannot be opened as a video{_DEPTH_ADVICE}")

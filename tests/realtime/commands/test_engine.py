@@ -20,7 +20,7 @@ def parsed(*flags: str) -> argparse.Namespace:
 def parts(monkeypatch, tmp_path):
     """Settings, folder, frame and pictures as the flags name them, without a model or a clip."""
     monkeypatch.setattr("realtime.commands.engine.weights.pull_model", lambda *_, **__: tmp_path)
-    monkeypatch.setattr("realtime.commands.engine.read_samples", lambda folder: [])
+    monkeypatch.setattr("realtime.sources.video.file_decoder.read_samples", lambda place: [])
     return lambda *flags: engine._read_flags(parsed("--pictures", str(tmp_path), *flags))
 
 
