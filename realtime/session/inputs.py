@@ -24,7 +24,7 @@ from realtime.session.source_options import (
     take_options,
 )
 from realtime.sources.headset_recordings.detection import detect_recording, list_recordings
-from realtime.sources.names import STREAMS, SourceName, check_device_host, parse_source, parse_stream
+from realtime.sources.names import LISTENING, STREAMS, SourceName, check_device_host, parse_source, parse_stream
 from realtime.types import FrameSource, GazeSource
 
 if TYPE_CHECKING:
@@ -170,11 +170,12 @@ def _open_stream(name: SourceName) -> FrameSource:
     address = parse_stream(SourceName(name.kind, rest))
     from realtime.sources.video.hardware import list_accelerations
     from realtime.sources.video.stream_frames import StreamFrames
-    from realtime.sources.video.stream_options import TRANSPORTS, StreamOptions
+    from realtime.sources.video.stream_options import TRANSPORTS, StreamSettings
 
     transport = parse_choice(name.shown, options, "transport", TRANSPORTS)
     hwaccel = parse_choice(name.shown, options, "hwaccel", list_accelerations())
-    return StreamFrames(address, name.kind, StreamOptions(transport, hwaccel))
+    is_awaited = name.kind in LISTENING
+    return StreamFrames(StreamSettings(address.url, address.shown, is_awaited, transport, hwaccel))
 
 
 def _open_browser_frames(name: SourceName) -> FrameSource:

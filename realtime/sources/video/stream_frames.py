@@ -9,13 +9,12 @@ import av
 from realtime.errors import SourceError
 from realtime.infra.clock import now_ns
 from realtime.sources.base import ThreadedSource
-from realtime.sources.names import LISTENING, StreamAddress
 from realtime.sources.video.decoding import VideoPacket, choose_stream
 from realtime.sources.video.hardware import open_accelerated
 from realtime.sources.video.interruption import interrupt_on
 from realtime.sources.video.packet_queue import PacketQueue, QueuedPacket
 from realtime.sources.video.stream_connection import FrameTiming, StreamConnection
-from realtime.sources.video.stream_options import HLS_READ_S, OPEN_S, READ_S, StreamOptions, build_ffmpeg_options
+from realtime.sources.video.stream_options import StreamSettings
 from realtime.types import Frame, OnEvent, OnFrame, SourceStatus
 
 RETRY_S = 1.0
@@ -40,10 +39,9 @@ class StreamFrames(ThreadedSource):
     faster than they are decoded are counted as `late`. `timestamp` is the capture time on the host's clock in seconds.
     """
 
-    def __init__(self, address: StreamAddress, kind: str, options: StreamOptions) -> None:
-        """kind: the scheme of the address, in lower case."""
-        super().__init__(f"opening {address.shown}")
-        self._address, self._kind, self._options = address, kind, options
+    def __init__(self, settings: StreamSettings) -> None:
+        super().__init__(f"opening {settings.name}")
+        self._settings, self._name = settings, settings.name
         self._queue: PacketQueue[_Item] = PacketQueue()
         self._on_frame: OnFrame = lambda frame: None
         self._connection: StreamConnection | None = None
@@ -55,8 +53,8 @@ class StreamFrames(ThreadedSource):
     def start(self, on_frame: OnFrame, on_event: OnEvent | None = None) -> None:
         """Start the threads; the stream may appear later."""
         self._on_frame = on_frame
-        name = self._address.shown
-        self._start_threads(on_event, **{f"receive {name}": self._receive, f"frames {name}": self._publish_frames})
+        works = {f"receive {self._name}": self._receive, f"frames {self._name}": self._publish_frames}
+        self._start_threads(on_event, **works)
 
     def status(self) -> SourceStatus:
         """Return state and counts; a stream without frames is `waiting`."""
@@ -69,10 +67,10 @@ class StreamFrames(ThreadedSource):
         if self._silent_since_ns is None or now_ns() - self._silent_since_ns < SILENCE_NS or self._stop.is_set():
             return
         advice = "check the address, the password and that it is switched on"
-        if self._kind in LISTENING:
+        if self._settings.is_awaited:
             advice = "start the sender, or check its address"
         problem = self._problem if ";" in self._problem else f"{self._problem}; {advice}"
-        self._monitor.set_state("waiting", f"{self._address.shown} {problem}")
+        self._monitor.set_state("waiting", f"{self._name} {problem}")
 
     def _receive(self) -> None:
         interrupt_on(self._stop)
@@ -81,7 +79,7 @@ class StreamFrames(ThreadedSource):
                 self._receive_once()
             except av.ProtocolNotFoundError:
                 raise SourceError(
-                    f"the FFmpeg of the package av has no {self._kind}; send rtsp or udp instead"
+                    f"the FFmpeg of the package av has no {self._settings.kind}; send rtsp or udp instead"
                 ) from None
             except (av.FFmpegError, OSError, ValueError):
                 pass  # the problem was noted where it can be told what it was
@@ -97,7 +95,7 @@ class StreamFrames(ThreadedSource):
                 return
             self._problem = _SILENT
             self._silent_since_ns = self._silent_since_ns or now_ns()
-            connection = self._connection = StreamConnection(container, stream, self._kind)
+            connection = self._connection = StreamConnection(container, stream, self._settings.kind)
             for packet, timing in connection.packets():
                 self._queue.put(QueuedPacket((connection, packet), packet.is_keyframe, timing.received_ns))
                 while connection.is_paced and not self._queue.wait_below(MAX_AHEAD, _TICK_S):
@@ -111,13 +109,10 @@ class StreamFrames(ThreadedSource):
 
     def _connect(self) -> av.container.InputContainer:
         """Open the stream; notes why it cannot be opened."""
-        is_http = self._kind in ("http", "https")
         try:
+            settings = self._settings
             return open_accelerated(
-                self._address.url,
-                self._options.hwaccel,
-                options=build_ffmpeg_options(self._kind, self._options),
-                timeout=(OPEN_S, HLS_READ_S if is_http else READ_S),
+                settings.url, settings.hwaccel, options=settings.build_options(), timeout=settings.timeout
             )
         except av.HTTPUnauthorizedError:
             self._note_problem("refuses the user or the password; check both in the address")
@@ -126,7 +121,7 @@ class StreamFrames(ThreadedSource):
             self._note_problem("has nothing at this path; check the address")
             raise
         except av.ExitError:
-            self._note_problem("cannot be opened" if self._kind not in LISTENING else _SILENT)
+            self._note_problem(_SILENT if self._settings.is_awaited else "cannot be opened")
             raise
         except (av.FFmpegError, OSError, ValueError):
             self._note_problem("cannot be opened")
@@ -155,7 +150,7 @@ class StreamFrames(ThreadedSource):
             due_ns = self._wait_until_due(frame)
             self._publish(connection, frame, FrameTiming(due_ns, due_ns) if connection.is_recorded else None)
         if packet is None and not self._stop.is_set():
-            self._monitor.set_state("ended", f"{self._address.shown} was played to its end, {self._index} frames")
+            self._monitor.set_state("ended", f"{self._name} was played to its end, {self._index} frames")
             self._stop.set()
 
     def _wait_until_due(self, frame: av.VideoFrame) -> int:

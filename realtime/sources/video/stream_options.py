@@ -8,7 +8,6 @@ from dataclasses import dataclass
 OPEN_S = 5.0
 READ_S = 5.0
 HLS_READ_S = 20.0
-"""Segments of a playlist come some seconds apart."""
 TRANSPORTS = ("tcp", "udp", "udp_multicast", "http")
 _PROBE_US = "200000"
 _COMMON = {"fpsprobesize": "0"}
@@ -23,20 +22,31 @@ _BY_KIND: Mapping[str, Mapping[str, str]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class StreamOptions:
-    """Holds what the user chose for a stream.
+class StreamSettings:
+    """Holds how a network stream is opened.
 
-    transport: of RTSP, one of `TRANSPORTS`. hwaccel: see `hardware.py`.
+    url: for FFmpeg, with user and password. name: the address as it may be shown. is_awaited: this side waits for the
+    sender, as with UDP. transport: of RTSP, one of `TRANSPORTS`. hwaccel: see `hardware.py`.
     """
 
+    url: str
+    name: str
+    is_awaited: bool = False
     transport: str = "tcp"
     hwaccel: str = "none"
 
+    @property
+    def kind(self) -> str:
+        """The scheme of the address."""
+        return self.url.partition(":")[0]
 
-def build_ffmpeg_options(kind: str, options: StreamOptions) -> dict[str, str]:
-    """Return the options of FFmpeg for a kind of stream."""
-    plain = {"rtsps": "rtsp", "https": "http", "rtmps": "rtmp"}.get(kind, kind)
-    chosen = {**_COMMON, **_BY_KIND.get(plain, {})}
-    if plain == "rtsp":
-        chosen["rtsp_transport"] = options.transport
-    return chosen
+    @property
+    def timeout(self) -> tuple[float, float]:
+        """Seconds to wait for the opening, and for each packet; the segments of a playlist come seconds apart."""
+        return OPEN_S, HLS_READ_S if self.kind in ("http", "https") else READ_S
+
+    def build_options(self) -> dict[str, str]:
+        """Return the options of FFmpeg."""
+        plain = {"rtsps": "rtsp", "https": "http", "rtmps": "rtmp"}.get(self.kind, self.kind)
+        chosen = {**_COMMON, **_BY_KIND.get(plain, {})}
+        return {**chosen, "rtsp_transport": self.transport} if plain == "rtsp" else chosen
