@@ -166,6 +166,20 @@ def write_eyelink(path: Path) -> None:
     path.with_name("world_timestamps.csv").write_text(f"timestamp\n{DEVICE_S}\n")
 
 
+def write_eyelink_asc(path: Path) -> None:
+    """Write the ASC of SR Research's edf2asc: samples of both eyes between lines of other things."""
+
+    def line(at: int, g: TrueGaze, blink: bool) -> str:
+        eye = "   .\t   .\t    0.0"
+        eyes = [eye, eye] if blink else [f"{g.x + d:.1f}\t{g.y - d:.1f}\t 1000.0" for d in (2, -2)]
+        return f"{(DEVICE_S + g.at_s) * 1e3:.1f}\t{eyes[0]}\t{eyes[1]}\t....."
+
+    head = "** CONVERTED FROM s1.edf using edfapi 4.2\n** DATE: Mon Jan 1 10:00:00 2024\n"
+    head += f"MSG\t329517000 DISPLAY_COORDS 0 0 {SIZE[0] - 1} {SIZE[1] - 1}\nSTART\t329517250 \tLEFT\tRIGHT\tSAMPLES\n"
+    path.write_text(head + _lines("SAMPLES\tGAZE\tLEFT\tRIGHT\tRATE\t50.00\tTRACKING\tCR", line) + "END\t329521250\n")
+    path.with_name("world_timestamps.csv").write_text(f"timestamp\n{DEVICE_S}\n")
+
+
 def write_imotions(path: Path) -> None:
     """Write a sensor export of iMotions: a preamble, milliseconds, both eyes, -1 where there is none."""
 
@@ -212,6 +226,7 @@ WRITERS: dict[str, tuple[str, Callable[[Path], None]]] = {
     "SMI BeGaze": ("raw.csv", write_smi),
     "SMI IDF converter": ("samples.txt", write_smi_samples),
     "SR Research EyeLink": ("report.txt", write_eyelink),
+    "SR Research EyeLink, ASC": ("s1.asc", write_eyelink_asc),
     "iMotions": ("sensors.csv", write_imotions),
     "Project Aria, projected": ("general_eye_gaze.csv", write_aria),
 }

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from calibration.text import decode_text
 from realtime.errors import SourceError
+from realtime.sources.gaze_files.trace_values import Seconds
 
 TABLE, ARRAY = "world_timestamps.csv", "world_timestamps.npy"
 """Of exports of Pupil Player and Pupil Cloud, and of recordings of Pupil Core."""
-Times = NDArray[np.float64]
 
 
 def find_clip_start(trace: Path, clip: Path | None) -> float | None:
@@ -33,7 +33,7 @@ def find_clip_start(trace: Path, clip: Path | None) -> float | None:
     return float(read_time_array(exported_from)[0]) if exported_from.is_file() else None
 
 
-def read_time_table(path: Path) -> Times:
+def read_time_table(path: Path) -> Seconds:
     """Read a CSV of frame times, s: the column whose name has "timestamp", in ns where its name says so."""
     try:
         names, *rows = csv.reader(io.StringIO(decode_text(path.read_bytes()), newline=""))
@@ -44,7 +44,7 @@ def read_time_table(path: Path) -> Times:
     return _check_times(path, times * (1e-9 if "[ns]" in names[column].lower() else 1.0))
 
 
-def read_time_array(path: Path) -> Times:
+def read_time_array(path: Path) -> Seconds:
     """Read a NumPy array of times, s."""
     return _check_times(path, load_array(path))
 
@@ -69,7 +69,7 @@ def load_array(path: Path) -> NDArray[Any]:
         raise SourceError(f"{path} cannot be read as a NumPy array: {error}") from None
 
 
-def _check_times(path: Path, times: NDArray[Any]) -> Times:
+def _check_times(path: Path, times: NDArray[Any]) -> Seconds:
     try:
         seconds = np.asarray(times, np.float64)
     except (TypeError, ValueError):

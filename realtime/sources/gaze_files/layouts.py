@@ -8,8 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from itertools import pairwise
-from statistics import median
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 Row = Mapping[str, str]
 """The cells of one row by the columns' names in lower case."""
@@ -27,7 +29,8 @@ class GazeLayout:
     time, x, y: patterns of the columns' names in lower case; several of x and y are eyes, whose mean is taken.
     time_units: possible units, unless the column's name says it; the first that makes a period of an eye tracker.
     is_norm: x and y are fractions of the picture. is_from_bottom: y counts from the bottom.
-    own_clock: times are not counted from the clip's start. lost: x and y where an eye was not found.
+    clock: that of the times: seconds of the clip, the device's own, or the clip's unless they are outside it.
+    lost: x and y where an eye was not found.
     confidence: reads a row's confidence as text; empty is 0. is_gaze: rows of other things are left out.
     size: patterns of the columns with width and height of the picture that the pixels are of.
     one_of: columns that must have one value, because its times or pictures are of one recording.
@@ -41,7 +44,7 @@ class GazeLayout:
     time_units: tuple[str, ...] = ("s",)
     is_norm: bool = False
     is_from_bottom: bool = False
-    own_clock: bool = False
+    clock: Literal["clip", "device", "either"] = "clip"
     lost: float | None = None
     confidence: Callable[[Row], str] = lambda row: row.get("confidence", "1")
     is_gaze: Callable[[Row], bool] = lambda row: True
@@ -102,7 +105,7 @@ def _describe_tobii(x: str, y: str, *, is_norm: bool = False, size: tuple[str, s
 def _describe_gazepoint(kind: str) -> GazeLayout:
     return GazeLayout(
         "Gazepoint", r"time( ?\(.*\))?", (f"{kind}pogx",), (f"{kind}pogy",),
-        is_norm=True, confidence=lambda row: row.get(f"{kind}pogv", "1"), one_of=("media_id",),
+        is_norm=True, clock="either", confidence=lambda row: row.get(f"{kind}pogv", "1"), one_of=("media_id",),
         reads=(f"{kind}pogv",),
     )  # fmt: skip
 
@@ -110,7 +113,7 @@ def _describe_gazepoint(kind: str) -> GazeLayout:
 def _describe_smi(*eyes: str) -> GazeLayout:
     return GazeLayout(
         "SMI BeGaze", r"recordingtime \[ms\]", *_name_axes(r"point of regard {} {} \[px\]", eyes),
-        time_units=("ms",), lost=0.0, confidence=_read_smi_confidence, one_of=("participant", "trial"),
+        time_units=("ms",), clock="either", lost=0.0, confidence=_read_smi_confidence, one_of=("participant", "trial"),
         reads=_SMI_CATEGORIES,
     )  # fmt: skip
 
@@ -118,7 +121,7 @@ def _describe_smi(*eyes: str) -> GazeLayout:
 def _describe_smi_samples(*eyes: str) -> GazeLayout:
     return GazeLayout(
         "SMI BeGaze", "time", *_name_axes(r"{} por {} \[px\]", eyes),
-        time_units=("us",), own_clock=True, lost=0.0, is_gaze=lambda row: row.get("type", "smp").lower() == "smp",
+        time_units=("us",), clock="device", lost=0.0, is_gaze=lambda row: row.get("type", "smp").lower() == "smp",
         one_of=("trial",), reads=("type",),
     )  # fmt: skip
 
@@ -126,8 +129,9 @@ def _describe_smi_samples(*eyes: str) -> GazeLayout:
 def _describe_eyelink(*eyes: str) -> GazeLayout:
     return GazeLayout(
         "SR Research EyeLink", "timestamp", *_name_axes("{}_gaze_{}", eyes),
-        time_units=("ms",), own_clock=True, confidence=_read_blink_confidence,
-        one_of=("recording_session_label", "trial_index"), reads=_EYELINK_BLINKS,
+        time_units=("ms",), clock="device", confidence=_read_blink_confidence,
+        size=("display width", "display height"), one_of=("recording_session_label", "trial_index"),
+        reads=_EYELINK_BLINKS,
     )  # fmt: skip
 
 
@@ -140,7 +144,7 @@ def _name_axes(pattern: str, eyes: Iterable[str]) -> tuple[tuple[str, ...], tupl
 LAYOUTS = (
     GazeLayout(
         "Pupil Cloud", r"timestamp \[ns\]", (r"gaze x \[px\]",), (r"gaze y \[px\]",),
-        own_clock=True, confidence=_read_cloud_confidence, one_of=("recording id",), reads=("worn", "blink id"),
+        clock="device", confidence=_read_cloud_confidence, one_of=("recording id",), reads=("worn", "blink id"),
     ),
     GazeLayout("gazecast", _TIME, (r"(?:gaze[ _]?)?x(?: \[px\]|_px)?",), (r"(?:gaze[ _]?)?y(?: \[px\]|_px)?",)),
     GazeLayout(
@@ -149,7 +153,7 @@ LAYOUTS = (
     ),
     GazeLayout(
         "Pupil Player", "gaze_timestamp|timestamp", ("norm_pos_x",), ("norm_pos_y",),
-        is_norm=True, is_from_bottom=True, own_clock=True,
+        is_norm=True, is_from_bottom=True, clock="device",
     ),
     _describe_tobii(
         r"gaze ?point ?x( [\[(]mcs ?px[\])])?", r"gaze ?point ?y( [\[(]mcs ?px[\])])?",
@@ -172,17 +176,17 @@ LAYOUTS = (
     _describe_eyelink("left", "right"),
     GazeLayout(
         "iMotions", "timestamp", (r"et_gazeleftx", "et_gazerightx"), ("et_gazelefty", "et_gazerighty"),
-        time_units=("ms",), lost=-1.0,
+        time_units=("ms",), clock="either", lost=-1.0,
     ),
     GazeLayout(
         "Project Aria", "tracking_timestamp_us", (r"(?:gaze_|projected_|gaze_projected_)?(?:x|u)(?:_px| \[px\])?",),
-        (r"(?:gaze_|projected_|gaze_projected_)?(?:y|v)(?:_px| \[px\])?",), own_clock=True,
+        (r"(?:gaze_|projected_|gaze_projected_)?(?:y|v)(?:_px| \[px\])?",), clock="device",
     ),
     GazeLayout(
         "Tobii Pro Glasses 3", "gaze timestamp", ("gaze2d x",), ("gaze2d y",), is_norm=True,
     ),
     GazeLayout(
-        "Tobii Pro Glasses 2", "ts", ("gp x",), ("gp y",), time_units=("us",), is_norm=True, own_clock=True,
+        "Tobii Pro Glasses 2", "ts", ("gp x",), ("gp y",), time_units=("us",), is_norm=True, clock="device",
         confidence=lambda row: "1" if row.get("s", "0") == "0" else "0", reads=("s",),
     ),
 )  # fmt: skip
@@ -231,14 +235,14 @@ def explain_unusable(names: Iterable[str]) -> str:
     return next((reason for pattern, reason in INCOMPLETE.items() if _find_column(pattern, names)), "")
 
 
-def decide_time_unit(found: FoundLayout, times: Iterable[float]) -> str:
+def decide_time_unit(found: FoundLayout, times: NDArray[np.float64]) -> str:
     """Return the unit of a table's times, by the column's name, or else by their period."""
     named = _UNIT_IN_NAME.search(found.time)
     if named:
         return {"µs": "us", "sec": "s", "seconds": "s"}.get(named[1], named[1])
     units = found.layout.time_units
-    ordered = sorted(set(times))
-    period = median([b - a for a, b in pairwise(ordered)] or [0.0])
+    steps = np.diff(np.unique(times))
+    period = float(np.median(steps)) if len(steps) else 0.0
     low_s, high_s = TRACKER_PERIODS_S
     return next((unit for unit in units if low_s <= period * TIME_UNITS_S[unit] <= high_s), units[0])
 

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Seconds = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +26,47 @@ class TracePoint:
     y: float
     confidence: float
     px_per_degree: float | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GazeTrack:
+    """Holds gaze, sorted by time: (N,) s, (N, 2) px from the top left, (N,) confidence 0..1.
+
+    origin: the files it was read from, as they are named to the user.
+    """
+
+    times: Seconds
+    points: Floats
+    confidence: Floats
+    origin: str
+
+    @classmethod
+    def from_lists(cls, times: Any, points: Any, confidence: Any, origin: str) -> GazeTrack:
+        """Sort by time and leave out repetitions; a point that is not finite is a blink at the position before.
+
+        A blink has confidence 0. At least one point must be finite.
+        """
+        times, confidence = np.asarray(times, np.float64), np.asarray(confidence, np.float64)
+        order = np.argsort(times, kind="stable")
+        times, points = times[order], np.asarray(points, np.float64).reshape(-1, 2)[order]
+        confidence = np.clip(np.nan_to_num(confidence), 0.0, 1.0)[order]
+        is_seen = np.isfinite(points).all(1)
+        last_seen = np.maximum.accumulate(np.where(is_seen, np.arange(len(points)), -1))
+        points = points[np.where(last_seen < 0, int(np.argmax(is_seen)), last_seen)]
+        confidence = np.where(is_seen, confidence, 0.0)
+        rows = np.column_stack([times, points, confidence])
+        is_new = np.concatenate([[True], (rows[1:] != rows[:-1]).any(1)])
+        return cls(times[is_new], points[is_new], confidence[is_new], origin)
+
+    def to_points(self, px_per_degree: Floats | None = None) -> tuple[TracePoint, ...]:
+        """Return one `TracePoint` for each sample. px_per_degree: (N,), NaN where it is unknown."""
+        columns = [column.tolist() for column in (self.times, *self.points.T, self.confidence)]
+        scale = (None,) * len(self.times) if px_per_degree is None else _to_optional(px_per_degree)
+        return tuple(TracePoint(*sample) for sample in zip(*columns, scale, strict=True))
+
+
+def _to_optional(numbers: Floats) -> list[float | None]:
+    return [number if math.isfinite(number) else None for number in numbers.tolist()]
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from engines.pictures import sort_naturally
 from realtime.errors import SourceError
-from realtime.sources.gaze_files.frame_times import Times, read_time_raw
-from realtime.sources.headset_recordings.recorded_parts import GazeTrack, VideoPart
+from realtime.sources.gaze_files.frame_times import read_time_raw
+from realtime.sources.gaze_files.trace_values import GazeTrack, Seconds
+from realtime.sources.headset_recordings.recorded_parts import VideoPart
 
 CAMERA = ("calibration.bin", "scene_camera.json")
 _VIDEO = re.compile(r"(Neon Scene Camera|PI world) v\d+ ps\d+\.(mp4|mjpeg)")
@@ -58,12 +59,12 @@ def read_gaze(folder: Path, size: tuple[int, int]) -> GazeTrack:
     return GazeTrack.from_lists(times, np.stack([points[x], points[y]], 1), confidence, pairs[0][0].name)
 
 
-def to_seconds(times_ns: NDArray[np.int64]) -> Times:
+def to_seconds(times_ns: NDArray[np.int64]) -> Seconds:
     """Convert ns since 1970 to s; exact to a microsecond."""
     return np.asarray(times_ns * 1e-9, np.float64)
 
 
-def _read_worn(folder: Path, times: Times) -> NDArray[np.float64]:
+def _read_worn(folder: Path, times: Seconds) -> NDArray[np.float64]:
     """Return 1 where the headset was worn, at the nearest time that this was recorded; 1 without such a file."""
     dense = folder / "worn_200hz.raw", folder / "gaze_200hz.time"
     pairs = [dense] if all(path.is_file() for path in dense) else _list_pairs(folder, "worn", "gaze")
@@ -76,7 +77,7 @@ def _read_worn(folder: Path, times: Times) -> NDArray[np.float64]:
     return np.asarray(values[nearest] > 0, np.float64)
 
 
-def _find_blinks(folder: Path, times: Times) -> NDArray[np.bool_]:
+def _find_blinks(folder: Path, times: Seconds) -> NDArray[np.bool_]:
     is_blink = np.zeros(len(times), np.bool_)
     pairs = _list_pairs(folder, "blinks", "blinks")
     if pairs:
@@ -105,7 +106,7 @@ def _list_pairs(folder: Path, name: str, times: str) -> list[tuple[Path, Path]]:
 
 def _read_records(
     folder: Path, name: str, pairs: list[tuple[Path, Path]], record: np.dtype[Any]
-) -> tuple[Times, NDArray[Any]]:
+) -> tuple[Seconds, NDArray[Any]]:
     """Read the records of all parts and their times, s; what has no partner at the end of a part is left out."""
     described = folder / f"{name}.dtype"
     if described.is_file():

@@ -11,10 +11,10 @@ from pathlib import Path
 from engines.pictures import sort_naturally
 from realtime.errors import SourceError
 from realtime.sources.gaze_files.frame_times import TABLE, read_time_table
-from realtime.sources.gaze_files.trace import read_trace
-from realtime.sources.gaze_files.trace_values import ClipFacts, TraceOptions
+from realtime.sources.gaze_files.trace import read_track
+from realtime.sources.gaze_files.trace_values import ClipFacts, GazeTrack, TraceOptions
 from realtime.sources.headset_recordings.detection import RecordingKind, find_gaze_files
-from realtime.sources.headset_recordings.recorded_parts import GazeTrack, VideoPart
+from realtime.sources.headset_recordings.recorded_parts import VideoPart
 
 CAMERA = ("scene_camera.json", "world.intrinsics")
 _TOBII_VIDEO = "scenevideo.mp4"
@@ -52,8 +52,4 @@ def _read_file(folder: Path, kind: RecordingKind, size: tuple[int, int]) -> Gaze
     files = find_gaze_files(folder, kind)
     if not files:
         raise SourceError(f"{folder} has no gaze")
-    points = read_trace(files[0], ClipFacts(size), TraceOptions(start_s=0.0))
-    return GazeTrack.from_lists(
-        [point.timestamp for point in points], [(point.x, point.y) for point in points],
-        [point.confidence for point in points], files[0].name,
-    )  # fmt: skip
+    return read_track(files[0], ClipFacts(size), TraceOptions(start_s=0.0))

@@ -10,7 +10,6 @@ import logging
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import msgpack
 import numpy as np
@@ -18,10 +17,10 @@ import numpy as np
 from engines.pictures import sort_naturally
 from realtime.errors import SourceError
 from realtime.sources.gaze_files.frame_times import read_time_array
-from realtime.sources.gaze_files.trace import read_trace
-from realtime.sources.gaze_files.trace_values import ClipFacts, TraceOptions
+from realtime.sources.gaze_files.trace import read_track
+from realtime.sources.gaze_files.trace_values import ClipFacts, GazeTrack, TraceOptions
 from realtime.sources.headset_recordings.detection import find_gaze_files
-from realtime.sources.headset_recordings.recorded_parts import GazeTrack, VideoPart
+from realtime.sources.headset_recordings.recorded_parts import VideoPart
 
 CAMERA = ("world.intrinsics",)
 _VIDEO = re.compile(r"world(_\d+)?\.(mp4|mkv|avi|mjpeg|h264)")
@@ -50,7 +49,9 @@ def read_gaze(folder: Path, size: tuple[int, int]) -> GazeTrack:
     reasons = []
     for path in find_gaze_files(folder, "core"):
         try:
-            return _read_exported(path, size) if path.suffix == ".csv" else _read_pldata(path, size)
+            if path.suffix == ".csv":
+                return read_track(path, ClipFacts(size), TraceOptions(start_s=0.0))
+            return _read_pldata(path, size)
         except SourceError as error:
             reasons.append(str(error))
     raise SourceError("; ".join(reasons) or f"{folder} has no gaze")
@@ -98,12 +99,3 @@ def _read_pairs(path: Path) -> Iterator[tuple[str, bytes]]:
         raise SourceError(f"cannot read {path}: {error.strerror or error}") from None
     except Exception as error:  # as above
         log.warning("%s is damaged, its rest is left out: %s", path, error)
-
-
-def _read_exported(path: Path, size: tuple[int, int]) -> GazeTrack:
-    """Read an export of Pupil Player, on the recording's clock."""
-    points: list[Any] = list(read_trace(path, ClipFacts(size), TraceOptions(start_s=0.0)))
-    return GazeTrack.from_lists(
-        [point.timestamp for point in points], [(point.x, point.y) for point in points],
-        [point.confidence for point in points], path.name,
-    )  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +14,10 @@ from calibration.formats import read_camera
 from realtime.errors import SourceError
 from realtime.sources.gaze_files.trace_checks import check_confidence
 from realtime.sources.gaze_files.trace_gaze import TraceGaze
-from realtime.sources.gaze_files.trace_values import TracePoint
+from realtime.sources.gaze_files.trace_values import GazeTrack
 from realtime.sources.headset_recordings import companion, exports, pupil_core
 from realtime.sources.headset_recordings.detection import RecordingKind, detect_recording, find_gaze_files
-from realtime.sources.headset_recordings.recorded_parts import GazeTrack, VideoPart
+from realtime.sources.headset_recordings.recorded_parts import VideoPart
 from realtime.sources.headset_recordings.scene_video import SceneVideo
 from realtime.sources.video.video_file import VideoFrames
 
@@ -109,18 +109,13 @@ def open_recorded_gaze(frames: RecordingFrames, min_confidence: float) -> TraceG
             f"during the video, from {frames.start_s:.15g} to {frames.start_s + frames.duration_s:.15g} s; are both of "
             "this recording?"
         )
-    check_confidence(frames.path / gaze.origin, gaze.confidence.tolist(), min_confidence)
+    if not np.isfinite(gaze.points).all():
+        raise SourceError(f"{frames.path}: {gaze.origin} has no gaze point in the scene video; was it calibrated?")
+    check_confidence(frames.path / gaze.origin, gaze.confidence, min_confidence)
     log.info("gaze of %s is read from %s", frames.path, gaze.origin)
-    points = np.clip(gaze.points, -MAX_PX, MAX_PX)
-    scale = np.full(len(points), np.nan)
+    track = replace(gaze, times=times, points=np.clip(gaze.points, -MAX_PX, MAX_PX))
+    scale = None
     if isinstance(frames, CameraRecordingFrames):
-        scale = frames.camera_model().px_per_degree_along(frames.camera_model().unproject(points))
-    return TraceGaze(
-        [
-            TracePoint(at_s, x, y, confidence, per_degree if np.isfinite(per_degree) else None)
-            for at_s, (x, y), confidence, per_degree in zip(
-                times.tolist(), points.tolist(), gaze.confidence.tolist(), scale.tolist(), strict=True
-            )
-        ],
-        frames.clock,
-    )
+        camera = frames.camera_model()
+        scale = camera.px_per_degree_along(camera.unproject(track.points))
+    return TraceGaze(track.to_points(scale), frames.clock)

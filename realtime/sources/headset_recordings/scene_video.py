@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from engines import Image
 from realtime.errors import SourceError
-from realtime.sources.gaze_files.frame_times import Times
+from realtime.sources.gaze_files.trace_values import Seconds
 from realtime.sources.headset_recordings.recorded_parts import VideoPart
 from realtime.sources.video.video_reader import VideoFile
 
@@ -67,7 +67,7 @@ class SceneVideo:
             self.undecodable += clip.undecodable - before
 
 
-Part = tuple[VideoFile, Times | None, NDArray[np.bool_]]
+Part = tuple[VideoFile, Seconds | None, NDArray[np.bool_]]
 
 
 def _open_parts(parts: Sequence[VideoPart]) -> list[Part]:
@@ -101,7 +101,7 @@ def _open_parts(parts: Sequence[VideoPart]) -> list[Part]:
     return opened
 
 
-def _find_rising(times: Times, after_s: float) -> NDArray[np.bool_]:
+def _find_rising(times: Seconds, after_s: float) -> NDArray[np.bool_]:
     """Return which frames are later than all before; a first one later than the second was broken when recorded."""
     times = np.array(times)
     if len(times) > 1 and times[0] >= times[1]:

@@ -205,6 +205,8 @@ def test_files_of_every_program_are_the_same_gaze(tmp_path: Path, tool: str) -> 
         ("MEDIA_ID,TIME,BPOGX,BPOGY\n0,0,.5,.5\n1,0,.5,.5\n", "2 recordings or parts: media_id is '0, 1'"),
         ('{"type":"gaze","data":{}}\n', "timestamp is 'None'"),
         ('{"type":"sync"}\n', "no gaze of Tobii Pro Glasses"),
+        ("** CONVERTED FROM a.edf\nSAMPLES\tHREF\tLEFT\n1 2 3 4\n", "EyeLink ASC without samples of gaze"),
+        ("** CONVERTED FROM a.edf\nSAMPLES\tGAZE\tLEFT\n1 2\n", "EyeLink ASC without samples of gaze"),
     ],
 )
 def test_what_a_table_lacks_is_named(tmp_path: Path, text: str, message: str) -> None:
@@ -263,6 +265,18 @@ def test_times_of_the_recording_are_the_start_of_an_export_in_its_folder(tmp_pat
         pytest.approx(0.2, abs=1e-6)
     )
     assert read_trace(write(tmp_path / "other.csv", text), CLIP)[0].timestamp == pytest.approx(0.2, abs=1e-6)
+
+
+@pytest.mark.parametrize(("first", "starts"), [(0.0, 0.0), (1.0, 1.0), (500.0, 0.0)])
+def test_a_clock_that_may_be_the_clips_is_it_where_it_fits(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, first: float, starts: float
+) -> None:
+    text = f"TIME,BPOGX,BPOGY,BPOGV\n{first},0.5,0.5,1\n{first + 0.02},0.5,0.5,1\n"
+    with caplog.at_level(logging.WARNING):
+        assert read_trace(write(tmp_path / "t.csv", text), CLIP)[0].timestamp == starts
+    told = "on the clock of Gazepoint, from 500 to 500.02 s, and no times of frames (world_timestamps.csv) are beside"
+    assert (told in caplog.text) == (first == 500)
+    assert ("the clip, which lasts 3 s" in caplog.text) == (first == 500)
 
 
 def test_tobii_glasses_2_begin_at_their_video_time(tmp_path: Path) -> None:
@@ -333,6 +347,7 @@ def test_any_table_is_read_or_refused(tmp_path: Path, header: list[str], rows: l
         st.binary(max_size=50).map(lambda data: b"timestamp,x,y\n0,1,2\n" + data),
         st.binary(max_size=50).map(lambda data: b'{"type":"gaze","timestamp":0,"data":{"gaze2d":[1,2]}}\n' + data),
         st.binary(max_size=50).map(lambda data: b"\x1f\x8b\x08" + data),
+        st.binary(max_size=50).map(lambda data: b"** CONVERTED\nSAMPLES GAZE LEFT RIGHT\n100 5 5 9 5 5 9\n" + data),
     )
 )
 def test_any_bytes_are_read_or_refused(tmp_path: Path, data: bytes) -> None:
