@@ -26,6 +26,7 @@ EXAMPLES = {
         "gazecast simulate --video clip.mp4 --gaze gaze.csv --once",
         "gazecast simulate --scene table --calibrations out  # boxes, with depth",
         "gazecast simulate --targets 9 --gaze-bias 30 -20    # a wearer to calibrate",
+        "gazecast simulate --video clip.mp4 --neon           # at neon://127.0.0.1",
     ),
     "gazecast demo": (
         "gazecast demo         # pictures, a video and a table in demo-out",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -26,12 +26,13 @@ Played = VideoFile | TargetClip | TableClip
 class EncodedFrame:
     """Holds a frame, `at_s` into a pass of the clip that began at `start_s`; the aim is in its pixels.
 
-    depth: of every pixel, uint16 little-endian millimetres, 0 for none; None where the clip has none.
+    picture: as JPEG, or as the device's encoder made it. depth: of every pixel, uint16 little-endian millimetres, 0 for
+    none; None where the clip has none.
     """
 
     start_s: float
     at_s: float
-    jpeg: bytes
+    picture: bytes
     size: tuple[int, int]
     aim: GazeAim | None
     depth: bytes | None = None
@@ -44,34 +45,41 @@ class EncodedFrame:
     @property
     def nbytes(self) -> int:
         """Size in memory."""
-        return len(self.jpeg) + len(self.depth or b"")
+        return len(self.picture) + len(self.depth or b"")
 
 
-def encode_frames(clip: Played, seed: int | None) -> Iterator[EncodedFrame]:
-    """Generate one pass through a clip. seed: of eyes that wander in a video; None: without eyes in a video."""
-    if isinstance(clip, TableClip):
-        for view in clip.render_views():
-            yield _encode(view.at_s, view.image, view.aim, view.depth.astype("<u2").tobytes())
-    elif isinstance(clip, TargetClip):
-        for at_s, image, aim in clip.aims():
-            yield _encode(at_s, image, aim)
-    else:
-        wander = None if seed is None else WanderingGaze(seed)
-        for at_s, image in clip.frames():
-            yield _encode(at_s, image, wander.choose_aim(image, at_s) if wander else None)
-
-
-def _encode(at_s: float, image: Image, aim: GazeAim | None, depth: bytes | None = None) -> EncodedFrame:
+def encode_jpeg(at_s: float, image: Image, aim: GazeAim | None, depth: bytes | None = None) -> EncodedFrame:
+    """Encode a frame as JPEG."""
     jpeg = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes()
     return EncodedFrame(0.0, at_s, jpeg, (image.shape[1], image.shape[0]), aim, depth)
 
 
-def load_ahead(clip: Played, seed: int | None, *, loop: bool) -> Generator[EncodedFrame]:
+EncodeFrame = Callable[[float, Image, GazeAim | None, bytes | None], EncodedFrame]
+
+
+def encode_frames(clip: Played, seed: int | None, encode: EncodeFrame) -> Iterator[EncodedFrame]:
+    """Generate one pass through a clip. seed: of eyes that wander in a video; None: without eyes in a video."""
+    if isinstance(clip, TableClip):
+        for view in clip.render_views():
+            yield encode(view.at_s, view.image, view.aim, view.depth.astype("<u2").tobytes())
+    elif isinstance(clip, TargetClip):
+        for at_s, image, aim in clip.aims():
+            yield encode(at_s, image, aim, None)
+    else:
+        wander = None if seed is None else WanderingGaze(seed)
+        for at_s, image in clip.frames():
+            yield encode(at_s, image, wander.choose_aim(image, at_s) if wander else None, None)
+
+
+def load_ahead(
+    clip: Played, seed: int | None, *, loop: bool, encode: EncodeFrame = encode_jpeg
+) -> Generator[EncodedFrame]:
     """Generate the frames of every repetition, decoded and encoded on another thread ahead of the player.
 
-    seed, clip: as in `encode_frames`. Closing the generator ends the thread. Raises `SourceError` if the clip is gone.
+    seed, clip, encode: as in `encode_frames`. Closing the generator ends the thread. Raises `SourceError` if the clip
+    is gone.
     """
-    frames = _repeat_clip(clip, seed, loop)
+    frames = _repeat_clip(clip, seed, loop, encode)
     loader = ThreadPoolExecutor(1, "simulator load")
     try:
         pending = deque(loader.submit(next, frames, None) for _ in range(_MAX_AHEAD))
@@ -82,12 +90,12 @@ def load_ahead(clip: Played, seed: int | None, *, loop: bool) -> Generator[Encod
         loader.shutdown(wait=False, cancel_futures=True)
 
 
-def _repeat_clip(clip: Played, seed: int | None, loop: bool) -> Iterator[EncodedFrame]:
+def _repeat_clip(clip: Played, seed: int | None, loop: bool, encode: EncodeFrame) -> Iterator[EncodedFrame]:
     """Generate the frames of every repetition; the first pass is kept if it fits into `CACHE_BYTES`."""
     start_s, kept, is_cached = 0.0, list[EncodedFrame](), False
     while True:
         last_s, size = 0.0, 0
-        for frame in kept if is_cached else encode_frames(clip, seed):
+        for frame in kept if is_cached else encode_frames(clip, seed, encode):
             last_s, size = frame.at_s, size + frame.nbytes
             if not is_cached and size <= CACHE_BYTES:
                 kept.append(frame)

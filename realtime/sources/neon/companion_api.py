@@ -77,8 +77,19 @@ async def find_address() -> CompanionAddress:
 
 
 async def _ask(address: CompanionAddress, request: Callable[[Any], Any]) -> Any:
-    async with load_client().Device(address.host, address.port) as device:
+    async with _make_device(address) as device:
         return await asyncio.wait_for(request(device), ANSWER_S)
+
+
+def _make_device(address: CompanionAddress) -> Any:
+    """Make the client of a device, which resolves names as the system does: its own resolver knows no `.local`."""
+    from aiohttp import ClientSession, TCPConnector, ThreadedResolver
+
+    class SystemDevice(load_client().Device):  # type: ignore[misc]
+        def _create_client_session(self) -> None:
+            self.session = ClientSession(connector=TCPConnector(resolver=ThreadedResolver()))
+
+    return SystemDevice(address.host, address.port)
 
 
 async def request_status(address: CompanionAddress) -> DeviceStatus:

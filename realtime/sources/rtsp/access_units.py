@@ -76,9 +76,9 @@ class AccessUnitAssembler:
             bytes(self._data), self._is_key, self._is_damaged, self._first.sent_s, self._newest.received_ns
         )
         self._ended_time = self._first.rtp_time
-        has_slice = self._has_slice
+        has_frame = self._has_slice or self._is_damaged
         self._begin(None)
-        return [unit] if has_slice else []
+        return [unit] if has_frame else []
 
     def _add_payload(self, payload: bytes) -> None:
         kind = payload[0] & 31 if payload else 0

@@ -17,7 +17,7 @@ import pytest
 from realtime.comms.sockets.pupil import PupilSubscription
 from realtime.comms.sockets.request_reply import RequestSocket
 from realtime.errors import SourceError, TransportError
-from realtime.simulation import device, encoded_frames
+from realtime.simulation import clip_player, encoded_frames
 from realtime.simulation.device import SimulatedTracker
 from tests.realtime.sources.video.clips import make_folder, make_video, number_in
 from tests.realtime.waiting import eventually
@@ -27,7 +27,7 @@ HOST = "127.0.0.1"
 
 @pytest.fixture
 def simulate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., SimulatedTracker]]:
-    monkeypatch.setattr(device, "_MAX_LATE_S", 1000.0)  # a busy machine does not shift the timeline
+    monkeypatch.setattr(clip_player, "_MAX_LATE_S", 1000.0)  # a busy machine does not shift the timeline
     running: list[SimulatedTracker] = []
 
     def begin(video: Path | None = None, trace: str | None = None, **options: Any) -> SimulatedTracker:
