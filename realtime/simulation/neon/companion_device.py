@@ -29,7 +29,7 @@ from realtime.simulation.neon.scene_video import SIZE, SceneEncoder, find_parame
 from realtime.simulation.table_scene import TableClip
 from realtime.sources.gaze_files.trace import read_trace
 from realtime.sources.gaze_files.trace_values import TracePoint
-from realtime.sources.video.opencv_capture import VideoFile
+from realtime.sources.video.video_reader import VideoFile
 
 POLL_S = 0.02
 KEEP_ALIVE_S = 1.0

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
 from realtime.commands.main import main
@@ -25,6 +26,12 @@ from tests.realtime.waiting import eventually
 client = pytest.importorskip("pupil_labs.realtime_api")
 time_echo = pytest.importorskip("pupil_labs.realtime_api.time_echo")
 SIZE, PATIENCE_S = (320, 240), 60
+
+
+@pytest.fixture(autouse=True)
+def system_resolver(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The resolver that aiohttp prefers leaves a thread behind, for which the end of the tests would wait."""
+    monkeypatch.setattr("aiohttp.connector.DefaultResolver", aiohttp.ThreadedResolver)
 
 
 @pytest.fixture
