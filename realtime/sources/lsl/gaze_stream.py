@@ -25,7 +25,8 @@ from realtime.types import GazeSample, GazeSource, OnEvent, OnGaze
 
 SETTLE_NS = 500_000_000
 """Time after the first match in which others, which make the choice ambiguous, are found."""
-RESOLVE_NS = 1_500_000_000
+SEARCH_NS = 3_000_000_000
+"""The resolver is replaced as often: its sockets belong to the networks that were there when it began."""
 SILENCE_NS = 1_500_000_000
 DEAD_NS = 10_000_000_000
 """A stream that is silent for as long is looked for again: a network fails without a word."""
@@ -99,23 +100,28 @@ class LslGaze(ThreadedSource, GazeSource):
 
     def _find_stream(self) -> pylsl.StreamInfo | None:
         """Look for the stream until exactly one matches; None when stopped."""
-        resolver = pylsl.ContinuousResolver(forget_after=3.0)
+        while not self._stop.is_set():
+            if (info := self._search_network()) is not None:
+                return info
+        return None
+
+    def _search_network(self) -> pylsl.StreamInfo | None:
+        """Search for a while; None unless exactly one stream matches, with the reason in the state."""
+        resolver = pylsl.ContinuousResolver(forget_after=SEARCH_NS / 1e9)
         begun_ns, first_ns = now_ns(), None
-        while not self._stop.wait(0.05):
-            found = {info.uid(): info for info in resolver.results()}.values()
+        found: list[pylsl.StreamInfo] = []
+        while now_ns() - begun_ns < SEARCH_NS and not self._stop.wait(0.05):
+            found = list({info.uid(): info for info in resolver.results()}.values())
             matching = [info for info in found if self._query.matches(info)]
-            if not matching:
-                first_ns = None
-                if now_ns() - begun_ns > RESOLVE_NS:
-                    self._monitor.set_state("connecting", self._missing + _list_streams("; there are ", found))
-                continue
-            first_ns = now_ns() if first_ns is None else first_ns
-            if now_ns() - first_ns < SETTLE_NS:
+            first_ns = (first_ns or now_ns()) if matching else None
+            if first_ns is None or now_ns() - first_ns < SETTLE_NS:
                 continue
             if len(matching) == 1:
                 return matching[0]
             several = f"{len(matching)} streams match {self._query}" + _list_streams(": ", matching)
             self._monitor.set_state("connecting", several + "; name one: lsl:name=NAME, or lsl:source_id=ID")
+        if first_ns is None and not self._stop.is_set():
+            self._monitor.set_state("connecting", self._missing + _list_streams("; there are ", found))
         return None
 
     def _receive(self, inlet: pylsl.StreamInlet, info: pylsl.StreamInfo) -> None:
