@@ -24,7 +24,8 @@ from realtime.sources.neon.companion_api import (
     request_status,
 )
 from realtime.sources.neon.gaze_messages import UnusableData
-from realtime.sources.rtsp.media_stream import MediaStream, RtpPacket, StreamError
+from realtime.sources.rtsp.media_stream import MediaStream
+from realtime.sources.rtsp.packets import RtpPacket, StreamError
 from realtime.types import OnEvent, SourceStatus
 
 CHECK_S, PROBE_S, RETRY_S = 0.5, 1.0, 0.2

@@ -15,7 +15,8 @@ from realtime.sources.neon.companion_api import CompanionAddress, DeviceUnavaila
 from realtime.sources.neon.connection import NO_REPORT, NeonSource
 from realtime.sources.neon.gaze_messages import UnusableData, read_event, read_gaze
 from realtime.sources.rtsp.access_units import AccessUnit, AccessUnitAssembler
-from realtime.sources.rtsp.media_stream import MediaStream, RtpPacket
+from realtime.sources.rtsp.media_stream import MediaStream
+from realtime.sources.rtsp.packets import RtpPacket
 from realtime.sources.rtsp.video_decoder import UnitDecoder
 from realtime.types import EyeEvent, Frame, GazeSample, Image, OnEvent, OnFrame, OnGaze
 

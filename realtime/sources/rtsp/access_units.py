@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from realtime.sources.rtsp.media_stream import RtpPacket
+from realtime.sources.rtsp.packets import RtpPacket
 
 START_CODE = b"\0\0\0\1"
 MAX_UNIT_BYTES = 8_000_000

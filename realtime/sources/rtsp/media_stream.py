@@ -12,7 +12,6 @@ import logging
 import socket
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -24,36 +23,15 @@ from aiortsp.transport import RTPTransportClient
 from aiortsp.transport.udp import UDPTransport
 
 from realtime.infra.clock import now_ns
+from realtime.sources.rtsp.packets import RtpPacket, StreamError, tick_difference
 
 CONNECT_S, TEARDOWN_S, CHECK_S = 3.0, 0.3, 0.1
 REPORT_JUMP_S = 0.2
 """A larger change between two sender reports means that the sender's clock was set."""
 _PORT_ATTEMPTS = 50
-_WRAP = 1 << 32
 _SILENT = logging.getLogger("gazecast.rtsp")
 _SILENT.addHandler(logging.NullHandler())
 _SILENT.propagate = False
-
-
-class StreamError(Exception):
-    """The reason why a stream cannot be played, or has ended."""
-
-
-@dataclass(frozen=True, slots=True)
-class RtpPacket:
-    """A packet of a stream.
-
-    sequence: counts packets, modulo 65536. rtp_time: ticks of the stream's clock, modulo 2**32. is_last: the marker,
-    which ends a video frame. sent_s: capture time by the sender's wall clock, unix seconds; None before its first
-    report. received_ns: host monotonic.
-    """
-
-    payload: bytes
-    sequence: int
-    rtp_time: int
-    is_last: bool
-    sent_s: float | None
-    received_ns: int
 
 
 class MediaStream(RTPTransportClient):
@@ -124,7 +102,7 @@ class MediaStream(RTPTransportClient):
         self._packet_ns = received_ns
         sent_s = None
         if self._report is not None:
-            sent_s = self._report[0] + _difference(rtp.ts, self._report[1]) / self._clock_hz
+            sent_s = self._report[0] + tick_difference(rtp.ts, self._report[1]) / self._clock_hz
         packet = RtpPacket(_read_payload(rtp), rtp.seq, rtp.ts, bool(rtp.m), sent_s, received_ns)
         try:
             self._on_packet(packet)
@@ -137,13 +115,8 @@ class MediaStream(RTPTransportClient):
             if isinstance(report, SR):
                 before, self._report = self._report, (report.ntp, report.ts)
                 if before is not None:
-                    elapsed_s = _difference(report.ts, before[1]) / self._clock_hz
+                    elapsed_s = tick_difference(report.ts, before[1]) / self._clock_hz
                     self.clock_jumps += abs(report.ntp - before[0] - elapsed_s) > REPORT_JUMP_S
-
-
-def _difference(time: int, other: int) -> int:
-    """Compute the difference of two RTP times, which wrap after 13 hours at 90 kHz."""
-    return (time - other + _WRAP // 2) % _WRAP - _WRAP // 2
 
 
 def _read_payload(rtp: Any) -> bytes:

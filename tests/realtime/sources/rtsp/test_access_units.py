@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from realtime.simulation.neon.rtsp_server import packetize_nals
 from realtime.sources.rtsp.access_units import START_CODE, AccessUnitAssembler
-from realtime.sources.rtsp.media_stream import RtpPacket
+from realtime.sources.rtsp.packets import RtpPacket
 
 SETS = [b"\x67sps", b"\x68pps"]
 
