@@ -23,7 +23,7 @@ from calibration.text import to_utf8
 
 FORMAT = "gazecast-calibration"
 VERSION = 1
-RecordKind = Literal["camera", "gaze", "handeye"]
+RecordKind = Literal["camera", "gaze", "handeye", "screen"]
 _MAX_BYTES = 50_000_000
 """Bytes; a calibration has some kilobytes, so that a larger file is none."""
 

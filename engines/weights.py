@@ -142,9 +142,11 @@ _REGISTRY = (
         "face_landmarks",
         "MediaPipe's face detector, face mesh and iris landmarks, for gaze by webcam",
         "Apache-2.0",
-        (WheelSource(
-            "mediapipe", "0.10.21", "mediapipe-0.10.21-cp311-cp311-manylinux_2_28_x86_64.whl", _FACE_LANDMARKS
-        ),),
+        (
+            WheelSource(
+                "mediapipe", "0.10.21", "mediapipe-0.10.21-cp311-cp311-manylinux_2_28_x86_64.whl", _FACE_LANDMARKS
+            ),
+        ),
     ),
 )
 

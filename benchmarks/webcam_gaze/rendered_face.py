@@ -29,7 +29,7 @@ UPSCALED = 8
 UPPER_LID, LOWER_LID = 0.8, 0.45
 """Shares of the iris's vertical motion that the lids follow."""
 HEAD_SWAY_MM, HEAD_TURN_DEG = 6.0, 2.0
-"""Standard deviations of the head's slow motion."""
+"""Standard deviations of the head's slow motion: of its place, and of its roll."""
 NOISE_SD = 2.5
 """Of the camera, in grey levels."""
 
@@ -42,6 +42,22 @@ class HeadPose:
     y_mm: float = 0.0
     roll_deg: float = 0.0
     distance_mm: float = DISTANCE_MM
+
+
+class HeadMotion:
+    """A head that sways slowly: an autoregressive process, one step for each picture."""
+
+    KEPT = 0.97
+
+    def __init__(self, noise: np.random.Generator, sway_mm: float = HEAD_SWAY_MM) -> None:
+        self._noise, self._sway_mm, self._state = noise, sway_mm, np.zeros(4)
+
+    def step(self) -> HeadPose:
+        """Return the next pose."""
+        self._state = self.KEPT * self._state + self._noise.normal(0, math.sqrt(1 - self.KEPT**2), 4)
+        x, y, roll, distance = self._state
+        turn = HEAD_TURN_DEG * self._sway_mm / HEAD_SWAY_MM
+        return HeadPose(x * self._sway_mm, y * self._sway_mm, roll * turn, DISTANCE_MM + 1.5 * distance * self._sway_mm)
 
 
 class RenderedFace:
@@ -118,10 +134,10 @@ class RenderedFace:
         ball = np.empty(patch.shape, np.float64)
         ball[:] = self._sclera[eye]
         radius = IRIS_RADIUS_MM * self._px_mm
-        at = tuple(int(round(float(value) * 16)) for value in centre - low)
+        at = tuple(round(float(value) * 16) for value in centre - low)
         for share, colour in ((1.0, (62, 74, 70)), (0.9, (96, 118, 104)), (0.42, (14, 14, 16))):
             cv2.circle(ball, at, int(radius * share * 16), colour, -1, cv2.LINE_AA, 4)
-        glint = tuple(int(round(float(value) * 16)) for value in centre - low - (0.2 * radius, 0.25 * radius))
+        glint = tuple(round(float(value) * 16) for value in centre - low - (0.2 * radius, 0.25 * radius))
         cv2.circle(ball, glint, int(radius * 0.13 * 16), (235, 235, 235), -1, cv2.LINE_AA, 4)
         open_mask = np.zeros(patch.shape[:2], np.float32)
         if closed < 0.9:

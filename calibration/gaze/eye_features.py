@@ -103,9 +103,9 @@ def fit_head(points: Floats) -> tuple[NDArray[np.float64], float] | None:
     The depth is that of the landmarks, so that neither focal length nor iterations are needed.
     """
     found = np.asarray(points, np.float64)[_POINTS]
-    seen = found - found.mean(0)
-    if not np.isfinite(seen).all():
+    if not np.isfinite(found).all():
         return None
+    seen = found - found.mean(0)
     u, singular, vt = np.linalg.svd(seen.T @ _MODEL)
     signs = np.array([1.0, 1.0, np.sign(np.linalg.det(u @ vt))])
     scale = float((singular * signs).sum() / (_MODEL**2).sum())

@@ -102,8 +102,7 @@ class FaceLandmarker(LandmarkFinder):
         region = replace(enclose_points(corners, 0, 1, EYE_SCALE), is_mirrored=is_left)
         contour, iris = self._iris(_to_input(region.crop(image, EYE_SIDE)))
         return tuple(
-            region.to_picture(found.reshape(-1, 3)[:count, :2], EYE_SIDE)
-            for found, count in ((contour, 16), (iris, 5))
+            region.to_picture(found.reshape(-1, 3)[:count, :2], EYE_SIDE) for found, count in ((contour, 16), (iris, 5))
         )  # type: ignore[return-value]
 
 

@@ -53,7 +53,7 @@ def add_config_flags(parser: argparse.ArgumentParser, *, sources: bool = True) -
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="any setting, such as engine.decoder_threads=2")
     if sources:
         add("--source", metavar="SPEC", help="pupil://HOST:PORT, camera:N, file:PATH, rtsp://..., browser:")
-        add("--gaze", metavar="SPEC", help="pupil://HOST:PORT, trace:FILE.csv, browser:; default: the source")
+        add("--gaze", metavar="SPEC", help="pupil://HOST:PORT, trace:FILE.csv, webcam, browser:; default: the source")
 
 
 def add_view_flags(parser: argparse.ArgumentParser, about: str) -> None:

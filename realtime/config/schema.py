@@ -15,6 +15,7 @@ from realtime.config.loader import flatten_settings, merge_settings, read_toml
 from realtime.config.objects import DepthSettings, ObjectSettings
 from realtime.config.recording import RecordSettings
 from realtime.config.viewer import ViewSettings
+from realtime.config.webcam import WebcamSettings
 from realtime.tracking.tracker import TrackerSettings
 
 
@@ -69,6 +70,7 @@ class RunConfig:
     engine: EngineSettings = field(default_factory=EngineSettings)
     tracker: TrackerSettings = field(default_factory=TrackerSettings)
     view: ViewSettings = field(default_factory=ViewSettings)
+    webcam: WebcamSettings = field(default_factory=WebcamSettings)
     record: RecordSettings = field(default_factory=RecordSettings)
     depth: DepthSettings = field(default_factory=DepthSettings)
     objects: ObjectSettings = field(default_factory=ObjectSettings)

@@ -38,7 +38,7 @@ FRAME_SPECS = (
 )
 GAZE_SPECS = (
     "pupil://HOST:PORT, neon:, trace:FILE.csv (with frames from file:), recording: (with frames from "
-    "recording:FILE.mcap), lsl:NAME, browser: (with --view)"
+    "recording:FILE.mcap), lsl:NAME, browser: or webcam (both with --view)"
 )
 DEPTH_SPECS = (
     "pupil: (the frames' own device), pupil://HOST:PORT, realsense:[SERIAL], file:PATH (a folder or a video, with "
@@ -249,6 +249,10 @@ def _open_browser_gaze(name: SourceName, frames: FrameSource | None, min_confide
     return BrowserGaze()
 
 
+def _refuse_webcam(name: SourceName, frames: FrameSource | None, min_confidence: float) -> GazeSource:
+    raise SourceError(f"{name.shown!r} is gaze on the page of a run; use it with gazecast run --view")
+
+
 def _open_pupil_depth(
     name: SourceName, frames: FrameSource, frames_name: SourceName, scale_m: DepthScale
 ) -> DepthSource:
@@ -364,6 +368,7 @@ _GAZE: dict[str, Callable[[SourceName, FrameSource | None, float], GazeSource]] 
     "recording": _open_recorded_gaze,
     "browser": _open_browser_gaze,
     "lsl": open_lsl_gaze,
+    "webcam": _refuse_webcam,
 }
 _DEPTH: dict[str, Callable[[SourceName, FrameSource, SourceName, DepthScale], DepthSource]] = {
     "pupil": _open_pupil_depth,

@@ -58,8 +58,7 @@ def open_run_inputs(config: RunConfig, view: RunView, stack: ExitStack, *, windo
     if screen is not None:
         stack.callback(screen.close)
     frames = open_frames(config.source)
-    min_confidence = config.tracker.gaze.min_confidence
-    gaze: GazeSource = mouse or open_gaze(_choose_gaze(config), frames, min_confidence=min_confidence)
+    gaze: GazeSource = mouse or _open_gaze(config, view, frames)
     page = _open_page(config, frames, gaze)
     if page is not None:
         stack.callback(page.close)
@@ -69,6 +68,17 @@ def open_run_inputs(config: RunConfig, view: RunView, stack: ExitStack, *, windo
     if calibration is not None:
         gaze = _calibrate(gaze, calibration, config, clip)
     return RunInputs(frames, gaze, clip, calibration, page, screen)
+
+
+def _open_gaze(config: RunConfig, view: RunView, frames: FrameSource) -> GazeSource:
+    spec = _choose_gaze(config)
+    if (name := parse_source(spec)).kind != "webcam":
+        return open_gaze(spec, frames, min_confidence=config.tracker.gaze.min_confidence)
+    if not config.view.enabled:
+        raise SettingsError("gaze by webcam is where you look on the page; add --view to serve it")
+    from realtime.session.webcam_input import open_webcam_gaze
+
+    return open_webcam_gaze(name, config.webcam, config.models, view.progress)
 
 
 def _choose_gaze(config: RunConfig) -> str:
@@ -92,12 +102,15 @@ def _open_page(config: RunConfig, frames: FrameSource, gaze: GazeSource) -> Live
         if browser_frames or browser_gaze:
             raise SettingsError("browser: is what the page sends; add --view to serve it")
         return None
+    from realtime.sources.webcam_gaze.gaze_source import WebcamGaze
     from realtime.viewer.live_page import LivePage
 
     return LivePage(
         config.view,
         frames=browser_frames,
         gaze=browser_gaze,
+        webcam=gaze if isinstance(gaze, WebcamGaze) else None,
+        eye_rate_hz=config.webcam.max_rate_hz,
         stream=config.publish.stream,
         source=redact_source(config.source),
         least_confidence=config.tracker.gaze.min_confidence,
@@ -110,6 +123,8 @@ def _calibrate(
     """Apply a calibration to gaze; raises an error for a mouse and for frames of another size."""
     if isinstance(gaze, MouseGaze | BrowserGaze):
         raise SettingsError("a mouse needs no calibration; leave out --calibration, or add --gaze")
+    if parse_source(config.gaze).kind == "webcam":
+        raise SettingsError("gaze by webcam is calibrated on the page; leave out --calibration")
     calibration.check_frame_size(clip.size if clip is not None else None)
     age_s = calibration.age_s(datetime.now(UTC))
     return CalibratedGaze(gaze, calibration.calibration, learn=config.learn_drift, age_s=age_s)

@@ -38,9 +38,11 @@ class BrowserFrame:
 class BrowserFrames(ThreadedFrames, FrameSource):
     """A `FrameSource` that decodes the newest frame on its own thread, so that `offer` never blocks."""
 
-    def __init__(self) -> None:
-        super().__init__(NO_PAGE, "frames browser")
-        self._monitor.set_state("idle", NO_PAGE)
+    def __init__(self, advice: str = NO_PAGE) -> None:
+        """advice: what the user does for frames to come."""
+        super().__init__(advice, "frames browser")
+        self._advice = advice
+        self._monitor.set_state("idle", advice)
         self._pending: Latest[BrowserFrame] = Latest()
         self._last_ns: int | None = None
 
@@ -65,7 +67,7 @@ class BrowserFrames(ThreadedFrames, FrameSource):
     def disconnect(self) -> None:
         """Set the state `idle` after the page has disconnected."""
         self._last_ns = None
-        self._monitor.set_state("idle", NO_PAGE)
+        self._monitor.set_state("idle", self._advice)
 
     def _run(self) -> None:
         while (frame := self._pending.get()) is not None:

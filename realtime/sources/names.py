@@ -15,7 +15,7 @@ from realtime.sources.headset_recordings.detection import detect_recording, find
 
 STREAMS = ("rtsp", "rtsps", "http", "https", "udp", "rtp", "rtmp", "rtmps", "tcp", "srt")
 """Kinds of network streams that FFmpeg opens."""
-KINDS = ("pupil", "neon", "camera", "file", "recording", "browser", "trace", "lsl", "realsense", *STREAMS)
+KINDS = ("pupil", "neon", "camera", "file", "recording", "browser", "trace", "lsl", "realsense", "webcam", *STREAMS)
 LISTENING = ("udp", "rtp", "tcp", "srt")
 """Kinds that may name a port alone, to wait for a sender."""
 _OWN_GAZE = ("pupil", "neon", "recording")
@@ -55,7 +55,7 @@ def parse_source(text: str) -> SourceName:
     text = text.strip()
     kind, colon, rest = text.partition(":")
     kind = kind.strip().lower()
-    if colon and kind in KINDS:
+    if kind in KINDS and (colon or kind == "webcam"):
         return SourceName(kind, _path_of_url(rest) if kind == "file" and rest.startswith("//") else rest)
     path = Path(text.partition("?")[0] if not Path(text).exists() else text)
     ending = path.suffix.lower()

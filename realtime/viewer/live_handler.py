@@ -8,13 +8,17 @@ from realtime.errors import PageError
 from realtime.pipeline.control import UserCommand
 from realtime.viewer.frame_broadcaster import FrameBroadcaster, FrameRequest
 from realtime.viewer.interfaces import PageHandler, SendFrame, SendText
-from realtime.viewer.page_input import PageClient, PageInput
+from realtime.viewer.page_client import PageClient
+from realtime.viewer.page_input import PageInput
 from realtime.viewer.page_messages import (
+    CalibrationChange,
     ClockSync,
+    EyeCameraChange,
     FrameAck,
     LabelChange,
     PageGaze,
     PageSourceChange,
+    ScreenChange,
     SeekRequest,
     UndoRequest,
     ViewRequest,
@@ -57,12 +61,22 @@ class LiveHandler(PageHandler):
                 self._input.commands.put(command)
             case LabelChange() | UndoRequest() as request:
                 self._change_label(request)
+            case ScreenChange() as change:
+                self._input.eyes.change_screen(self._page, change)
+            case EyeCameraChange(on):
+                self._input.eyes.change_camera(self._page, on)
+            case CalibrationChange(on):
+                self._input.eyes.change_calibration(self._page, on)
             case SeekRequest():
                 raise PageError("this page is live; it cannot seek")
 
     def on_binary(self, data: bytes, received_ns: int) -> None:
-        """Handle a frame of the page's camera; raises `PageError`."""
-        self._input.add_frame(self._page, read_page_frame(data), received_ns)
+        """Handle a frame of one of the page's cameras; raises `PageError`."""
+        frame = read_page_frame(data)
+        if frame.eyes:
+            self._input.eyes.add_frame(self._page, frame, received_ns)
+        else:
+            self._input.add_frame(self._page, frame, received_ns)
 
     def on_interval(self, now_ns: int) -> None:
         """Ask the page for the time of its clock."""

@@ -12,6 +12,7 @@ from realtime.infra.clock import now_ns
 from realtime.pipeline.control import USER_VERBS, CommandQueue, CommandVerb, UserCommand
 from realtime.pipeline.observers import FrameResult, PipelineObserver
 from realtime.sources.browser import BrowserFrames, BrowserGaze
+from realtime.sources.webcam_gaze.gaze_source import WebcamGaze
 from realtime.types import GazeSample
 from realtime.viewer.frame_broadcaster import FrameBroadcaster
 from realtime.viewer.interfaces import HttpResponse, PageHost, SendFrame, SendText
@@ -40,6 +41,8 @@ class LivePage(PipelineObserver, PageHost):
         *,
         frames: BrowserFrames | None = None,
         gaze: BrowserGaze | None = None,
+        webcam: WebcamGaze | None = None,
+        eye_rate_hz: float = 30.0,
         stream: str = "gazecast",
         source: str = "",
         least_confidence: float = 0.5,
@@ -47,33 +50,38 @@ class LivePage(PipelineObserver, PageHost):
     ) -> None:
         """Bind and serve; raises `ViewerError`.
 
-        frames, gaze: the sources that pages feed; None where they come from elsewhere. source: as the user named it.
+        frames, gaze, webcam: the sources that pages feed; None where they come from elsewhere. eye_rate_hz: highest
+        rate of frames of the eyes. source: as the user named it.
         least_confidence: of gaze samples that are shown. clock: names snapshots.
         """
         self.commands = CommandQueue()
         self.broadcaster = FrameBroadcaster(settings.jpeg_quality, now_ns, least_confidence=least_confidence)
         self._hello = {
             "stream": stream, "source": source, "page_frames": frames is not None, "page_gaze": gaze is not None,
+            "eyes": _describe_eyes(webcam), "eye_rate_hz": eye_rate_hz,
             "verbs": [], "homography": list(settings.homography), "display_size": list(settings.display_size),
         }  # fmt: skip
         self._health = ""
         self._settings, self._reviews = settings, dict[str, ReviewPage]()
         self._snapshots = SnapshotWorker(settings.snapshots, self.show_notice, clock)
         self.recording = LiveRecording(lambda text: self._server.broadcast(text))
-        self._input = PageInput(frames, gaze, self.commands)
+        self._input, self._webcam = PageInput(frames, gaze, self.commands, webcam), webcam
         try:
             self._server = PageServer(settings, self)
         except BaseException:
             self.recording.labels.close()
             raise
         self.address = self._server.address
+        if webcam is not None:
+            webcam.on_report = lambda fields: self._server.broadcast(pack_text("eyes", **fields))
         self.broadcaster.start()
         self._snapshots.start()
 
     def on_connect(self, send_text: SendText, send_frame: SendFrame) -> LiveHandler:
         """Send a page `hello` and the current state, and return its handler."""
         health = (self._health,) if self._health else ()
-        for text in (pack_text("hello", **self._hello), *health, *self.recording.opening_messages()):
+        eyes = (pack_text("eyes", **self._webcam.state_fields()),) if self._webcam is not None else ()
+        for text in (pack_text("hello", **self._hello), *health, *eyes, *self.recording.opening_messages()):
             send_text(text)
         return LiveHandler(send_text, send_frame, self.broadcaster, self._input, self.recording.change_label)
 
@@ -143,3 +151,8 @@ class LivePage(PipelineObserver, PageHost):
             review.close()
         self.broadcaster.stop()
         self._snapshots.close()
+
+
+def _describe_eyes(webcam: WebcamGaze | None) -> str:
+    """Name whose camera films the eyes: "page", "server", or "" without gaze by webcam."""
+    return "" if webcam is None else "page" if isinstance(webcam.camera, BrowserFrames) else "server"

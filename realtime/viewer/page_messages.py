@@ -7,10 +7,12 @@ mask. Bytes are: the length of a JSON map (4 bytes, little-endian), the map, the
 
     page sends     view {kind}, ack {seq}, sync {n, ms}, source {on, label}, gaze {samples, moved}, command {verb, on},
                    label {object, text, keep}, undo
-                   bytes: {index, ms}, JPEG
+                   eyes {on}, calibration {on}, screen {size, page, picture, frame_width}
+                   bytes: {index, ms, eyes}, JPEG
     page receives  hello, verbs {verbs}, health, sync {n}, clock {host_ms}, source {yours, active, label},
                    received {index}, recording {on, file, s, commands}, objects {objects},
                    labels {recording, labels, undo}, notice {text}, refused {reason}
+                   eyes {index, face, closed, calibrating, target, result, note}
                    bytes: {seq, frame, gaze_trail, target, outline}, contours as x, y pairs of uint16, JPEG if frames
                    were requested
 
@@ -21,7 +23,8 @@ until_ms, own_mask, or with error.
 `ms` is the page's own clock, `host_ms` its offset to the server's. A page's gaze samples are [x, y, ms, confidence]
 with x, y in 0..1 of the frame, origin top left; those of `gaze_trail` are [x, y, age in ms], px of the frame. `outline`
 has the number of points of each contour. `objects` are [object, seconds shown, version of its thumbnail]; `commands`
-are those of a shell that review and export the last recording.
+are those of a shell that review and export the last recording. `eyes` is about gaze by webcam: a frame with `eyes`
+shows those of the person, `screen` has rectangles [x, y, width, height] in CSS px of the screen.
 """
 
 from __future__ import annotations
@@ -107,11 +110,42 @@ class PageGaze:
 
 @dataclass(frozen=True, slots=True)
 class PageFrame:
-    """Holds a JPEG frame of the page's camera or clip; ms of the page's clock."""
+    """Holds a JPEG frame of the page's camera or clip; ms of the page's clock. eyes: it shows those of the person."""
 
     index: Index
     ms: PageTime
     jpeg: bytes
+    eyes: bool = False
+
+
+_Offset = Annotated[float, msgspec.Meta(ge=-100_000, le=100_000, description="a place within 100000 px")]
+_Side = Annotated[float, msgspec.Meta(ge=1, le=100_000, description="a length of 1 to 100000 px")]
+_Count = Annotated[int, msgspec.Meta(ge=1, le=100_000, description="a whole number of 1 to 100000")]
+_Rectangle = tuple[_Offset, _Offset, _Side, _Side]
+
+
+@dataclass(frozen=True, slots=True)
+class ScreenChange:
+    """Reports where the page is on its screen, see `ScreenLayout`."""
+
+    size: tuple[_Count, _Count]
+    page: _Rectangle
+    picture: _Rectangle | None = None
+    frame_width: Annotated[int, msgspec.Meta(ge=0, le=100_000, description="a whole number of 0 to 100000")] = 0
+
+
+@dataclass(frozen=True, slots=True)
+class EyeCameraChange:
+    """Makes the page's camera the one that films the eyes, or ends it."""
+
+    on: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationChange:
+    """Begins a calibration of the eyes, or cancels it."""
+
+    on: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,12 +190,16 @@ PageMessage = (
     | SeekRequest
     | LabelChange
     | UndoRequest
+    | ScreenChange
+    | EyeCameraChange
+    | CalibrationChange
 )
 
 
 _MESSAGES = {
     "view": ViewRequest, "ack": FrameAck, "sync": ClockSync, "source": PageSourceChange, "gaze": PageGaze,
     "command": _CommandFields, "seek": SeekRequest, "label": _LabelFields, "undo": UndoRequest,
+    "screen": ScreenChange, "eyes": EyeCameraChange, "calibration": CalibrationChange,
 }  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 import { createDrawScheduler } from "./animation.js";
 import { Connection } from "./connection.js";
+import { EyePanel } from "./eye_panel.js";
 import { LatencySeries } from "./latency_chart.js";
 import { LiveView } from "./live_view.js";
 import { LocalVideo } from "./local_video.js";
@@ -34,6 +35,7 @@ const localVideo = new LocalVideo(connection, { onFrame: redraw, onEnd: onVideoE
 const stage = new Stage($("stage"), $("picture"), $("overlay"));
 const pointer = new PointerGaze(stage, connection, scheduleDraw);
 const recording = new RecordingPanel(connection);
+const eyes = new EyePanel(connection, stage);
 const view = new LiveView(stage, { state, localVideo, pointer }, { onMaskDrawn });
 const parts = { state, stage, view, localVideo, pointer, recording, series };
 
@@ -56,12 +58,17 @@ function onOpen() {
 function onClose() {
   // The server announces the source anew, at first that there is none: no reason to stop the camera.
   Object.assign(state, { isOpen: false, latest: null, health: null, source: NO_SOURCE });
+  eyes.onClose();
   redraw();
   refresh();
 }
 
 function onText(message) {
-  if (message.t === "hello") state.hello = message;
+  if (message.t === "eyes") {
+    eyes.onMessage(message); // with each picture of the eyes: nothing else changes
+    return;
+  }
+  if (message.t === "hello") eyes.onHello(state.hello = message);
   else if (message.t === "verbs") state.hello.verbs = message.verbs;
   else if (message.t === "health") state.health = message;
   else if (message.t === "source") onSource(message);
@@ -181,7 +188,7 @@ addEventListener("pagehide", () => localVideo.stop());
 
 // for tests and benchmarks
 window.gazecast = {
-  state, stage, connection, localVideo, recording,
+  state, stage, connection, localVideo, recording, eyes,
   ages: () => series.screen.points.map(([, value]) => value),
   clearAges: () => { series.screen.points.length = 0; },
 };
@@ -189,6 +196,7 @@ window.gazecast = {
 refresh();
 setInterval(() => {
   panel.update(parts);
+  eyes.sendScreen(state.latest?.header.frame.width ?? 0);
   scheduleDraw(); // a mask may have become old, or the layout may have changed
 }, UPDATE_INTERVAL_MS);
 scheduleDraw();

@@ -14,12 +14,15 @@ from realtime.recording.labels import ObjectLabel
 from realtime.viewer.page_messages import (
     MAX_GAZE_SAMPLES,
     MAX_TEXT_CHARS,
+    CalibrationChange,
     ClockSync,
+    EyeCameraChange,
     FrameAck,
     LabelChange,
     PageGaze,
     PageSourceChange,
     PointerSample,
+    ScreenChange,
     SeekRequest,
     UndoRequest,
     ViewRequest,
@@ -45,6 +48,13 @@ from realtime.viewer.page_messages import (
         ('{"t":"label","object":3,"text":" a\\n cup "}', LabelChange(3, ObjectLabel("a cup"))),
         ('{"t":"label","object":3,"keep":false}', LabelChange(3, ObjectLabel("", keep=False))),
         ('{"t":"undo"}', UndoRequest()),
+        ('{"t":"eyes"}', EyeCameraChange(True)),
+        ('{"t":"calibration","on":false}', CalibrationChange(False)),
+        (
+            '{"t":"screen","size":[1920,1080],"page":[-8,71.5,1280,800],"picture":[0,90,640,360],"frame_width":854}',
+            ScreenChange((1920, 1080), (-8.0, 71.5, 1280.0, 800.0), (0.0, 90.0, 640.0, 360.0), 854),
+        ),
+        ('{"t":"screen","size":[9,9],"page":[0,0,1,1],"picture":null}', ScreenChange((9, 9), (0.0, 0.0, 1.0, 1.0))),
     ],
 )
 def test_messages_of_a_page_are_read(text, expected):
@@ -62,6 +72,10 @@ def test_messages_of_a_page_are_read(text, expected):
         '{"t":"gaze","samples":[[0,0,0]]}', '{"t":"gaze","samples":[[99,0,0,1]]}', '{"t":"gaze","samples":[[0,0,0,2]]}',
         '{"t":"gaze","samples":[["0",0,0,1]]}', '{"t":"command","verb":"rm -rf"}', '{"t":"command","verb":null}',
         '{"t":"command","verb":"hold","on":"yes"}', "[" * 9000, '{"t":"view","kind":"' + "x" * MAX_TEXT_CHARS + '"}',
+        '{"t":"screen"}', '{"t":"screen","size":[0,9],"page":[0,0,1,1]}', '{"t":"screen","size":[9,9],"page":[0,0,1]}',
+        '{"t":"screen","size":[9,9],"page":[0,0,0,1]}',
+        '{"t":"screen","size":[9,9],"page":[0,0,1,1],"picture":[1e9,0,1,1]}',
+        '{"t":"eyes","on":2}', '{"t":"calibration","on":null}',
         json.dumps({"t": "gaze", "samples": [[0, 0, 0, 1]] * (MAX_GAZE_SAMPLES + 1)}),
     ],
 )  # fmt: skip
