@@ -13,6 +13,7 @@ from realtime.session.inputs import open_frames, open_gaze
 from realtime.session.view import RunView
 from realtime.sources.browser import BrowserFrames, BrowserGaze
 from realtime.sources.calibrated import CalibratedGaze, LoadedCalibration, load_gaze_calibration
+from realtime.sources.headset_recordings.detection import has_recorded_gaze
 from realtime.sources.names import parse_source, redact_source
 from realtime.sources.video.video_file import PlayedFrames
 from realtime.types import FrameSource, GazeSource
@@ -84,10 +85,16 @@ def _open_gaze(config: RunConfig, view: RunView, frames: FrameSource) -> GazeSou
 def _choose_gaze(config: RunConfig) -> str:
     if config.gaze:
         return config.gaze
-    if parse_source(config.source).has_own_gaze:
+    name = parse_source(config.source)
+    if name.has_own_gaze:
         return config.source
     if config.view.enabled:
         return "browser:"
+    if name.path is not None and name.path.is_file() and has_recorded_gaze(name.path.parent):
+        raise SettingsError(
+            f"{redact_source(config.source)} is the video of a headset's recording; --source "
+            f"{redact_source(f'file:{name.path.parent}')} plays it with its gaze"
+        )
     raise SettingsError(
         f"{redact_source(config.source)} has no gaze of its own; add --gaze pupil://HOST:PORT, --gaze lsl: "
         "or --gaze trace:FILE.csv, or --view or --window to use the mouse"

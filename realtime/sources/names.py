@@ -11,7 +11,7 @@ from urllib.parse import quote, unquote
 from realtime.comms.hosts import check_host
 from realtime.errors import SourceError, TransportError
 from realtime.infra.output import escape_controls
-from realtime.sources.headset_recordings.detection import detect_recording, find_gaze_files
+from realtime.sources.headset_recordings.detection import has_recorded_gaze
 
 STREAMS = ("rtsp", "rtsps", "http", "https", "udp", "rtp", "rtmp", "rtmps", "tcp", "srt")
 """Kinds of network streams that FFmpeg opens."""
@@ -45,9 +45,21 @@ class SourceName:
         return f"{self.kind}://{place.partition('?')[0] if self.kind in STREAMS else place}"
 
     @property
+    def path(self) -> Path | None:
+        """The path of a file or folder, without the options behind it; None for other kinds."""
+        if self.kind != "file":
+            return None
+        try:
+            return Path(
+                self.rest if Path(self.rest).exists() else self.rest.rpartition("?")[0] or self.rest
+            ).expanduser()
+        except (OSError, RuntimeError, ValueError):  # no home folder, or no path at all
+            return None
+
+    @property
     def has_own_gaze(self) -> bool:
         """Whether it sends gaze beside its frames, as devices and recordings do."""
-        return self.kind in _OWN_GAZE or (self.kind == "file" and _has_recorded_gaze(self.rest))
+        return self.kind in _OWN_GAZE or (self.path is not None and has_recorded_gaze(self.path))
 
 
 def parse_source(text: str) -> SourceName:
@@ -64,16 +76,6 @@ def parse_source(text: str) -> SourceName:
     if text and (path.exists() or ending in (*_BY_ENDING, *_CLIP_ENDINGS)):
         return SourceName(_BY_ENDING.get(ending, "file"), text)
     return SourceName(kind if colon else "", rest if colon else text)
-
-
-def _has_recorded_gaze(rest: str) -> bool:
-    """Check whether a file's name is a headset's recording with files of gaze."""
-    try:
-        path = Path(rest if Path(rest).exists() else rest.rpartition("?")[0] or rest).expanduser()
-        kind = detect_recording(path)
-        return kind is not None and bool(find_gaze_files(path, kind))
-    except (OSError, RuntimeError):
-        return False
 
 
 def redact_source(text: str) -> str:

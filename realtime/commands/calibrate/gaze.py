@@ -29,7 +29,8 @@ from realtime.errors import SettingsError
 from realtime.infra.output import print_line
 from realtime.infra.progress import TerminalProgress
 from realtime.sources.calibrated import describe_camera
-from realtime.sources.names import redact_source
+from realtime.sources.headset_recordings.recording_sources import find_recorded_camera
+from realtime.sources.names import parse_source, redact_source
 from realtime.types import Frame
 
 EPILOG = """
@@ -77,7 +78,7 @@ def run(args: argparse.Namespace) -> None:
         return
     check_outputs(args.out, args.report)
     choreography, scene = collect_gaze(args, ("fit", "check"), lambda size: load_view(args.camera, size))
-    view = load_view(args.camera, scene.size)
+    view = load_view(args.camera, scene.size, args.source)
     calibration, fit, targets = calibrate_gaze(choreography.get_pairs("fit"), view)
     checks = choreography.get_sample_pairs("check")
     if any(pairs.is_usable for pairs in checks):
@@ -135,10 +136,12 @@ def read_presses(path: Path) -> tuple[OperatorAction, ...]:
     return tuple(out)
 
 
-def load_view(camera: Path | None, size: tuple[int, int]) -> FieldView:
-    """Load the conversion of pixels to degrees from a camera calibration, or estimate it."""
+def load_view(camera: Path | None, size: tuple[int, int], source: str = "") -> FieldView:
+    """Load the conversion of pixels to degrees from a camera calibration, or a headset's recording; or estimate it."""
     if camera is None:
-        return FlatView(size)
+        folder = parse_source(source).path
+        recorded = None if folder is None else find_recorded_camera(folder, size)
+        return FlatView(size) if recorded is None else CameraView(recorded)
     return CameraView(camera_from_dict(load_record(camera, "camera", size=size).body.get("camera", {})))
 
 

@@ -65,7 +65,7 @@ def load_array(path: Path) -> NDArray[Any]:
     """Load a NumPy array that holds no Python objects; raises `SourceError`."""
     try:
         return np.asarray(np.load(path, allow_pickle=False))
-    except (OSError, ValueError, EOFError, SyntaxError) as error:
+    except Exception as error:  # NumPy parses the header as Python, which raises many types
         raise SourceError(f"{path} cannot be read as a NumPy array: {error}") from None
 
 

@@ -46,9 +46,10 @@ class GazeTrack:
 
         A blink has confidence 0. At least one point must be finite.
         """
-        times, confidence = np.asarray(times, np.float64), np.asarray(confidence, np.float64)
+        with np.errstate(invalid="ignore"):  # of damaged files
+            times, points, confidence = (np.asarray(each, np.float64) for each in (times, points, confidence))
         order = np.argsort(times, kind="stable")
-        times, points = times[order], np.asarray(points, np.float64).reshape(-1, 2)[order]
+        times, points = times[order], points.reshape(-1, 2)[order]
         confidence = np.clip(np.nan_to_num(confidence), 0.0, 1.0)[order]
         is_seen = np.isfinite(points).all(1)
         last_seen = np.maximum.accumulate(np.where(is_seen, np.arange(len(points)), -1))

@@ -114,7 +114,8 @@ def _read_records(
             record = np.dtype(ast.literal_eval(described.read_text()))
         except (OSError, ValueError, TypeError, SyntaxError, RecursionError, MemoryError) as error:
             raise SourceError(f"{described} does not describe a record: {error}") from None
-    if not 0 < record.itemsize <= 4096 or record.hasobject:
+    fields = [record[name] for name in record.names or ()] or [record]
+    if not 0 < record.itemsize <= 4096 or any(field.kind not in "iuf" for field in fields):
         raise SourceError(f"{described} does not describe a record of numbers: {record}")
     times, records = [], []
     for raw, at in pairs:

@@ -31,7 +31,7 @@ def detect_recording(folder: Path) -> RecordingKind | None:
     """Return the kind of recording that a folder is; None for a file, a folder of pictures, or what is not there."""
     try:
         names = os.listdir(folder)
-    except OSError:
+    except (OSError, ValueError):
         return None
     for kind, rows in _SIGNS.items():
         if any(all(fnmatch.filter(names, pattern) for pattern in patterns) for patterns in rows):
@@ -42,6 +42,12 @@ def detect_recording(folder: Path) -> RecordingKind | None:
 def find_gaze_files(folder: Path, kind: RecordingKind) -> list[Path]:
     """List the files of gaze of a recording, those that are read first at the beginning."""
     return [path for pattern in _GAZE[kind] for path in sorted(folder.glob(pattern))]
+
+
+def has_recorded_gaze(folder: Path) -> bool:
+    """Check whether a folder is a recording with files of gaze."""
+    kind = detect_recording(folder)
+    return kind is not None and bool(find_gaze_files(folder, kind))
 
 
 def list_recordings(folder: Path) -> list[str]:

@@ -96,6 +96,13 @@ def read_recorded_camera(folder: Path, kind: RecordingKind, size: tuple[int, int
         return None
 
 
+def find_recorded_camera(folder: Path, size: tuple[int, int]) -> CameraModel | None:
+    """Read the model of the scene camera of a recording; None for one without, or for what is no recording."""
+    kind = detect_recording(folder)
+    found = None if kind is None else read_recorded_camera(folder, kind, size)
+    return None if found is None else found[1]
+
+
 def open_recorded_gaze(frames: RecordingFrames, min_confidence: float) -> TraceGaze:
     """Open the gaze of the recording that `frames` plays; raises `SourceError`.
 

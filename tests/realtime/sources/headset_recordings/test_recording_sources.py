@@ -5,14 +5,23 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from calibration import PinholeCamera
-from realtime.errors import SourceError
+from calibration.gaze.view import CameraView, FlatView
+from realtime.commands.calibrate.gaze import load_view
+from realtime.config.schema import RunConfig
+from realtime.errors import SettingsError, SourceError
 from realtime.session.inputs import open_frames, open_gaze
+from realtime.session.run_inputs import open_run_inputs
+from realtime.session.view import RunView
 from realtime.sources.base import CameraSource
 from realtime.sources.headset_recordings.detection import detect_recording
 from realtime.sources.names import parse_source
@@ -216,6 +225,22 @@ def test_camera_of_the_recording_is_used(tmp_path: Path) -> None:
     assert [s.px_per_degree for s in samples[:1]] == pytest.approx(expected, rel=1e-6)
 
 
+def test_camera_of_the_recording_measures_degrees_of_a_calibration(tmp_path: Path) -> None:
+    folder = make_neon(tmp_path / "neon", [0.0], size=(1600, 1200))
+    assert isinstance(load_view(None, (1600, 1200), f"file:{folder}?loop=1"), FlatView)
+    make_calibration_bin(folder / "calibration.bin", MATRIX, COEFFICIENTS)
+    assert isinstance(load_view(None, (1600, 1200), f"file:{folder}?loop=1"), CameraView)
+    assert isinstance(load_view(None, (1600, 1200), "camera:0"), FlatView)
+
+
+def test_the_video_of_a_recording_is_not_mistaken_for_it(tmp_path: Path) -> None:
+    folder = make_core(tmp_path / "core")
+    assert not parse_source(f"file:{folder}/world.mp4?loop=1").has_own_gaze
+    config = RunConfig(source=f"file:{folder}/world.mp4?loop=1")
+    with ExitStack() as stack, pytest.raises(SettingsError, match=rf"--source file:{folder} plays it with its gaze"):
+        open_run_inputs(config, Mock(spec=RunView), stack, window=False)
+
+
 def test_a_camera_that_does_not_fit_is_not_used(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     folder = make_core(tmp_path / "core")
     (folder / "world.intrinsics").write_bytes(b"\x81\xa7version\x01")
@@ -285,3 +310,39 @@ def test_damaged_gaze_is_read_up_to_the_damage(tmp_path: Path, caplog: pytest.Lo
     assert 1 <= len(samples) < 4
     (folder / "gaze.pldata").write_bytes(whole + b"\x92\xa4gaze\xc4\x01\xc1")
     assert len(played(f"file:{folder}?realtime=0")[1]) == 4
+
+
+SMALL = {
+    "core": ("gaze.pldata", "world_timestamps.npy", "info.player.json"),
+    "companion": (
+        "gaze ps1.raw", "gaze ps1.time", "worn ps1.raw", "Neon Scene Camera v1 ps1.time", "blinks ps1.raw",
+        "blinks ps1.time", "gaze.dtype", "calibration.bin", "info.json",
+    ),
+    "export": ("gaze.csv", "world_timestamps.csv", "scene_camera.json"),
+    "tobii": ("gazedata", "recording.g3"),
+}  # fmt: skip
+
+
+@settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.sampled_from([(kind, name) for kind, names in SMALL.items() for name in names]), st.data())
+def test_any_damage_of_a_recording_is_played_or_refused(
+    tmp_path: Path, kind_and_name: tuple[str, str], data: st.DataObject
+) -> None:
+    kind, name = kind_and_name
+    folder = tmp_path / kind
+    if not folder.exists():
+        KINDS[kind](folder)
+    whole = (folder / name).read_bytes() if (folder / name).exists() else b""
+    cut = data.draw(st.integers(0, len(whole)))
+    noise = data.draw(st.binary(max_size=64))
+    (folder / name).write_bytes(
+        data.draw(st.sampled_from([whole[:cut] + noise, whole[:cut] + noise + whole[cut + len(noise) :]]))
+    )
+    try:
+        with suppress(SourceError):
+            frames = open_frames(f"file:{folder}?realtime=0")
+            open_gaze(f"file:{folder}", frames)
+    finally:
+        (folder / name).unlink()
+        if whole:
+            (folder / name).write_bytes(whole)
