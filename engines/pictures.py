@@ -101,6 +101,11 @@ def decode_jpeg(data: bytes, flags: int = cv2.IMREAD_COLOR) -> NDArray[Any] | No
     return image if other is not None and np.array_equal(image, other) else None
 
 
+def is_whole_jpeg(data: bytes) -> bool:
+    """Check whether all pixels of a JPEG came, where its end marker may be missing."""
+    return _has_end(data) or decode_jpeg(data) is not None
+
+
 def _decode_padded(data: bytes, padding: bytes, flags: int) -> NDArray[Any] | None:
     return cv2.imdecode(np.frombuffer(data + padding + _END, np.uint8), flags)
 

@@ -17,6 +17,8 @@ MAX_DELAY_NS = 2_000_000_000
 """A smallest delay beyond this, from capture to arrival, is an error of the sender's clock."""
 _WINDOW_NS = 10_000_000_000
 """Long enough to hold a frame that came without waiting; clocks drift apart by less than 1 ms in that time."""
+_READINGS = 3
+"""A reading of the wall clock that was interrupted is too small."""
 _JUMP_NS = 10_000_000_000
 
 
@@ -64,7 +66,7 @@ class CaptureClock:
         """
         if sender_ns is not None:
             difference = self._sender.add(sender_ns, received_ns)
-            to_host = -wall_ns()
+            to_host = -max(wall_ns() for _ in range(_READINGS))
             self._delay_ns, self._last_ns = difference - to_host, received_ns
             self.is_trusted = 0 <= self._delay_ns <= MAX_DELAY_NS
             return min(received_ns, sender_ns + (to_host if self.is_trusted else difference))

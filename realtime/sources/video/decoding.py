@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 import av
 
+from engines.pictures import is_whole_jpeg
 from realtime.sources.video.frame_images import Deinterlacer
 
 VideoPacket: TypeAlias = "av.Packet[av.VideoStream]"
@@ -25,8 +27,12 @@ class FrameDecoder:
         self._deinterlacer = Deinterlacer()
         self.undecodable = 0
 
-    def decode(self, packet: VideoPacket | None) -> Iterator[av.VideoFrame]:
-        """Yield the frames that the packet finishes; None ends the stream."""
+    def decode(self, packet: VideoPacket) -> Iterator[av.VideoFrame]:
+        """Yield the frames that the packet finishes; `end_packet` ends the stream."""
+        # FFmpeg shows what is missing of a JPEG as green, and says nothing
+        if self._context.name == "mjpeg" and packet.size and not is_whole_jpeg(bytes(packet)):
+            self.undecodable += 1
+            return
         try:
             frames = self._context.decode(packet)
         except (av.FFmpegError, ValueError):
@@ -37,7 +43,7 @@ class FrameDecoder:
                 self.undecodable += 1
             else:
                 yield from self._deinterlacer.push(frame)
-        if packet is None:
+        if not packet.size:
             yield from self._deinterlacer.flush()
 
     def restart(self) -> None:
@@ -46,22 +52,32 @@ class FrameDecoder:
         self._deinterlacer = Deinterlacer()
 
 
+def end_packet(stream: av.VideoStream) -> VideoPacket:
+    """Return the packet that makes a decoder return its last frames."""
+    packet = cast(VideoPacket, av.Packet())
+    if stream.time_base:
+        packet.time_base = stream.time_base
+    return packet
+
+
 class FrameTimes:
     """Places frames on one axis of time that begins with the first and always increases.
 
     Frames without a time, and those that are a little too early, follow the one before by the usual interval.
     """
 
-    def __init__(self, fps: float) -> None:
-        self._interval_s = 1 / fps
+    def __init__(self, fps: float, *, max_step_s: float = math.inf) -> None:
+        """max_step_s: a longer step ahead begins a new stretch of time, too."""
+        self._interval_s, self._max_step_s = 1 / fps, max_step_s
         self._origin_s: float | None = None
         self._last_s = -self._interval_s
 
     def place(self, time_s: float | None) -> float:
         """Return seconds since the first frame."""
         placed_s = self._last_s + self._interval_s
-        if time_s is not None:
-            if self._origin_s is None or time_s - self._origin_s < self._last_s - _MAX_STEP_BACK_S:
+        if time_s is not None and math.isfinite(time_s):
+            step_s = 0.0 if self._origin_s is None else time_s - self._origin_s - self._last_s
+            if self._origin_s is None or not -_MAX_STEP_BACK_S <= step_s <= self._max_step_s:
                 self._origin_s = time_s - placed_s
             if time_s - self._origin_s > self._last_s:
                 placed_s = time_s - self._origin_s
@@ -70,16 +86,19 @@ class FrameTimes:
 
 
 def choose_stream(container: av.container.InputContainer, *, is_depth: bool = False) -> av.VideoStream | None:
-    """Return the best video stream, and skip all others; None without one that can be decoded.
+    """Return the video stream of the largest pictures, and skip all others; None without one that can be decoded.
 
     Covers and thumbnails are no video. is_depth: a stream of 16-bit greys is preferred.
     """
     cover = av.stream.Disposition.attached_pic
-    streams = [stream for stream in container.streams.video if not stream.disposition & cover]
-    best = container.streams.best("video")
-    streams.sort(key=lambda stream: (is_depth and stream.pix_fmt not in DEPTH_FORMATS, stream is not best))
-    if not streams or streams[0].codec_context is None:
+    streams = [
+        stream
+        for stream in container.streams.video
+        if stream.codec_context is not None and not stream.disposition & cover
+    ]
+    if not streams:
         return None
+    streams.sort(key=lambda stream: (is_depth and stream.pix_fmt not in DEPTH_FORMATS, -stream.width * stream.height))
     for stream in container.streams:
         if stream is not streams[0]:
             stream.discard = av.stream.Discard.all

@@ -19,12 +19,13 @@ from realtime.sources.video.decoding import (
     FrameTimes,
     VideoPacket,
     choose_stream,
+    end_packet,
     measure_duration,
     measure_rate,
 )
 from realtime.sources.video.frame_images import ImageConverter, orient, read_display_matrix
 from realtime.sources.video.hardware import open_accelerated
-from realtime.sources.video.incomplete_files import is_cut_mp4, is_incomplete
+from realtime.sources.video.incomplete_files import find_whole_part, is_cut_mp4, is_incomplete
 
 _ADVICE = "; expected MP4, MKV, WebM or AVI. If it is one, convert it: ffmpeg -i IN -c:v libx264 OUT.mp4"
 _DEPTH_ADVICE = " of depth; expected FFV1 gray16le in MKV, mm"
@@ -55,7 +56,7 @@ class FileDecoder:
             for packet in self._demux(container, stream):
                 for frame in decoder.decode(packet):
                     yield times.place(frame.time), frame
-                self.is_incomplete |= packet is None and decoder.undecodable > 0
+                self.is_incomplete |= not packet.size and decoder.undecodable > 0
                 self.undecodable, decoder.undecodable = self.undecodable + decoder.undecodable, 0
 
     def images(self) -> Iterator[tuple[float, Image]]:
@@ -64,8 +65,8 @@ class FileDecoder:
         for at_s, frame in self.frames():
             yield at_s, converter.convert(frame)
 
-    def _demux(self, container: av.container.InputContainer, stream: av.VideoStream) -> Iterator[VideoPacket | None]:
-        """Yield packets, then None; a file that cannot be read further ends there."""
+    def _demux(self, container: av.container.InputContainer, stream: av.VideoStream) -> Iterator[VideoPacket]:
+        """Yield packets, the last one empty; a file that cannot be read further ends there."""
         is_cut = False
         try:
             for packet in container.demux(stream):
@@ -75,16 +76,21 @@ class FileDecoder:
         except av.FFmpegError:
             is_cut = True
         self.is_incomplete = is_cut or is_incomplete(self._path)
-        yield None
+        yield end_packet(stream)
 
     @contextmanager
     def _open(self) -> Iterator[tuple[av.container.InputContainer, av.VideoStream]]:
         """Open the file and choose its stream; raises `SourceError`."""
+        # the absolute path keeps FFmpeg from taking what comes before a colon for a protocol
+        name = str(self._path.absolute())
         try:
-            # the absolute path keeps FFmpeg from taking what comes before a colon for a protocol
-            container = open_accelerated(str(self._path.absolute()), self._hwaccel)
+            container = open_accelerated(name, self._hwaccel)
         except (av.FFmpegError, OSError, ValueError):
-            raise self._explain() from None
+            length = find_whole_part(self._path) if self._path.is_file() else None
+            if length is None:
+                raise self._explain() from None
+            # FFmpeg refuses an MP4 that ends within the head of a fragment
+            container = open_accelerated(f"subfile,,start,0,end,{length},,:{name}", self._hwaccel)
         with container:
             stream = choose_stream(container, is_depth=self._is_depth)
             if stream is None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 _EBML, _SEGMENT = 0x1A45DFA3, 0x18538067
+_FIRST_BOXES = (b"ftyp", b"wide", b"mdat", b"moov")
 _TS_SYNC = 0x47
 _TS_PACKETS = ((188, 0), (192, 4), (204, 0))
 """Lengths of a transport stream's packets, and where their sync byte stands (MPEG-TS, M2TS, with error correction)."""
@@ -30,17 +31,30 @@ def is_incomplete(path: Path) -> bool:
 
 def is_cut_mp4(path: Path) -> bool:
     """Check whether a file is an MP4 or MOV that ends within a box, or before its index (ISO/IEC 14496-12)."""
-    kinds, at = [], 0
+    boxes = list(_walk_mp4(path))
+    return bool(boxes) and (b"moov" not in dict(boxes) or boxes[-1][1] > path.stat().st_size)
+
+
+def find_whole_part(path: Path) -> int | None:
+    """Return the length of the whole boxes of a cut MP4 that has its index; None for other files."""
+    boxes, size = list(_walk_mp4(path)), path.stat().st_size
+    ends = [end for _, end in boxes if end <= size]
+    has_index = any(kind == b"moov" and end <= size for kind, end in boxes)
+    return ends[-1] if has_index and len(ends) < len(boxes) else None
+
+
+def _walk_mp4(path: Path) -> Iterator[tuple[bytes, int]]:
+    """Yield kind and end of each box of an MP4 or MOV; nothing for other files."""
+    at = 0
     with path.open("rb") as file:
         size = file.seek(0, os.SEEK_END)
         while at + 8 <= size:
             head = _read_at(file, at, 16)
-            kinds.append(head[4:8])
             length = int.from_bytes(head[8:] if head[:4] == b"\0\0\0\1" else head[:4], "big") or size - at
-            if length < 8:
-                break
+            if length < 8 or (at == 0 and head[4:8] not in _FIRST_BOXES):
+                return
             at += length
-    return kinds[:1] in ([b"ftyp"], [b"wide"], [b"mdat"], [b"moov"]) and (b"moov" not in kinds or at > size)
+            yield head[4:8], at
 
 
 def _read_at(file: BinaryIO, at: int, length: int) -> bytes:

@@ -30,7 +30,7 @@ class QueuedPacket(Generic[T]):
 class PacketQueue(Generic[T]):
     """Packets in order of arrival, of which the decoder takes what it needs for the newest frame.
 
-    The packets that are left out because the decoder was too slow are counted.
+    The packets that are left out because the decoder was too slow are counted. is_paced: every packet is taken.
     """
 
     def __init__(self) -> None:
@@ -38,6 +38,10 @@ class PacketQueue(Generic[T]):
         self._packets: deque[QueuedPacket[T]] = deque()
         self._awaiting_since_ns: int | None = None
         self._late = 0
+        self.is_paced = False
+
+    def __len__(self) -> int:
+        return len(self._packets)
 
     def put(self, packet: QueuedPacket[T]) -> None:
         """Append a packet without blocking."""
@@ -53,21 +57,17 @@ class PacketQueue(Generic[T]):
         with self._changed:
             return self._changed.wait_for(lambda: len(self._packets) < count, timeout_s)
 
-    def take_next(self, timeout_s: float) -> QueuedPacket[T] | None:
-        """Wait for a packet and remove it; None after the timeout."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._packets, timeout_s)
-            packet = self._packets.popleft() if self._packets else None
-            self._changed.notify_all()
-            return packet
+    def take(self, timeout_s: float) -> tuple[list[QueuedPacket[T]], bool]:
+        """Wait for packets, and remove all, or one if `is_paced`; returns those to decode, and whether to begin anew.
 
-    def take_newest(self, timeout_s: float) -> tuple[list[QueuedPacket[T]], bool]:
-        """Wait for packets, and remove all; return those to decode, and whether decoding begins anew with them."""
+        None of them after the timeout.
+        """
         with self._changed:
             self._changed.wait_for(lambda: self._packets, timeout_s)
-            is_anew = self._skip_late()
-            packets = list(self._packets)
-            self._packets.clear()
+            is_anew = not self.is_paced and self._skip_late()
+            count = min(1, len(self._packets)) if self.is_paced else len(self._packets)
+            packets = [self._packets.popleft() for _ in range(count)]
+            self._changed.notify_all()
             return packets, is_anew
 
     def count_late(self) -> int:

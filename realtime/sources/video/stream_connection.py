@@ -11,9 +11,13 @@ import av
 from engines import Image
 from realtime.infra.clock import now_ns
 from realtime.sources.video.capture_clock import CaptureClock
-from realtime.sources.video.decoding import FrameDecoder, VideoPacket
+from realtime.sources.video.decoding import FrameDecoder, FrameTimes, VideoPacket, end_packet, measure_rate
 from realtime.sources.video.frame_images import ImageConverter
 
+MAX_DELAY_NS = 250_000_000
+"""A paced stream that is later than this goes on later."""
+MAX_STEP_S = 10.0
+"""A longer step in the times of a paced stream begins a new stretch of time."""
 _TIMED_FORMATS = {"rtsp", "rtp", "sdp", "mpegts", "flv", "hls"}
 """Formats whose presentation times run as the sender's clock; FFmpeg makes up those of the others."""
 
@@ -36,7 +40,7 @@ class StreamConnection:
     def __init__(self, container: av.container.InputContainer, stream: av.VideoStream, kind: str) -> None:
         """kind: the scheme of the address."""
         formats = set(container.format.name.split(","))
-        self.is_recorded = kind in ("http", "https") and bool(container.duration)
+        self.is_recorded = kind in ("http", "https") and _is_file(container)
         self.is_paced = self.is_recorded or "hls" in formats
         self.clock = CaptureClock()
         self._container, self._stream = container, stream
@@ -44,9 +48,14 @@ class StreamConnection:
         stream.thread_type = "SLICE"  # threads that work on whole frames would delay each by some frames
         stream.codec_context.copy_opaque = True
         self._decoder, self._converter = FrameDecoder(stream), ImageConverter()
+        self._times = FrameTimes(measure_rate(stream), max_step_s=MAX_STEP_S)
+        self._anchor_ns: int | None = None
 
     def packets(self) -> Iterator[tuple[VideoPacket, FrameTiming]]:
-        """Yield packets and their timing until the sender ends; raises what PyAV raises."""
+        """Yield packets and their timing until the sender ends, a recording's last one empty.
+
+        Raises what PyAV raises.
+        """
         for packet in self._container.demux(self._stream):
             if packet.size:
                 received_ns = now_ns()
@@ -57,9 +66,11 @@ class StreamConnection:
                 timing = FrameTiming(received_ns, captured_ns)
                 packet.opaque = timing  # the decoder hands it on to the frame
                 yield packet, timing
+        if self.is_recorded:
+            yield end_packet(self._stream), FrameTiming(now_ns(), now_ns())
 
-    def decode(self, packet: VideoPacket | None) -> tuple[list[av.VideoFrame], int]:
-        """Return the frames that a packet, or the end, finishes, and the number that cannot be decoded."""
+    def decode(self, packet: VideoPacket) -> tuple[list[av.VideoFrame], int]:
+        """Return the frames that a packet finishes, and the number that cannot be decoded."""
         frames = list(self._decoder.decode(packet))
         undecodable, self._decoder.undecodable = self._decoder.undecodable, 0
         return frames, undecodable
@@ -68,10 +79,23 @@ class StreamConnection:
         """Forget earlier frames, because packets were left out."""
         self._decoder.restart()
 
+    def due_ns(self, frame: av.VideoFrame) -> int:
+        """Return when a frame of a paced stream is to be shown; one that is late delays all later ones."""
+        at_ns = round(self._times.place(frame.time) * 1e9)
+        if self._anchor_ns is None or now_ns() - self._anchor_ns - at_ns > MAX_DELAY_NS:
+            self._anchor_ns = now_ns() - at_ns
+        return self._anchor_ns + at_ns
+
     def convert(self, frame: av.VideoFrame) -> tuple[Image, FrameTiming]:
         """Return the image of a decoded frame, and its timing."""
         timing = frame.opaque if isinstance(frame.opaque, FrameTiming) else FrameTiming(now_ns(), now_ns())
         return self._converter.convert(frame), timing
+
+
+def _is_file(container: av.container.InputContainer) -> bool:
+    """Check whether a server sends a whole file: of a known duration, or size, and no single picture."""
+    name = container.format.name
+    return bool(container.duration) or ("hls" not in name and "pipe" not in name and (container.size or -1) > 0)
 
 
 def _read_sender_ns(packet: VideoPacket) -> int | None:

@@ -20,16 +20,13 @@ from realtime.types import Frame, OnEvent, OnFrame, SourceStatus
 RETRY_S = 1.0
 SILENCE_NS = 2_000_000_000
 """Without frames for so long, a stream is `waiting`."""
-MAX_DELAY_NS = 250_000_000
-"""A paced stream that is later than this goes on later."""
-MAX_WAIT_NS = 10_000_000_000
-"""A time of presentation that is further ahead begins a new stretch of time."""
 MAX_AHEAD = 60
 """Packets of a paced stream that are kept ahead."""
 _TICK_S = 0.2
 _SILENT = "sends no pictures"
+_UNDECODABLE = "sends pictures that cannot be decoded, or no keyframe yet"
 
-_Item: TypeAlias = "tuple[StreamConnection, VideoPacket | None]"
+_Item: TypeAlias = tuple[StreamConnection, VideoPacket]
 
 
 class StreamFrames(ThreadedSource):
@@ -47,8 +44,7 @@ class StreamFrames(ThreadedSource):
         self._connection: StreamConnection | None = None
         self._problem = _SILENT
         self._silent_since_ns: int | None = None
-        self._index = self._captured_ns = 0
-        self._anchor_ns: int | None = None
+        self._index = self._captured_ns = self._packet_ns = 0
 
     def start(self, on_frame: OnFrame, on_event: OnEvent | None = None) -> None:
         """Start the threads; the stream may appear later."""
@@ -69,7 +65,10 @@ class StreamFrames(ThreadedSource):
         advice = "check the address, the password and that it is switched on"
         if self._settings.is_awaited:
             advice = "start the sender, or check its address"
-        problem = self._problem if ";" in self._problem else f"{self._problem}; {advice}"
+        problem = self._problem
+        if problem == _SILENT and now_ns() - self._packet_ns < SILENCE_NS:
+            problem = _UNDECODABLE
+        problem = problem if ";" in problem else f"{problem}; {advice}"
         self._monitor.set_state("waiting", f"{self._name} {problem}")
 
     def _receive(self) -> None:
@@ -93,10 +92,11 @@ class StreamFrames(ThreadedSource):
             if stream is None:
                 self._note_problem("has no video that can be decoded; check the address")
                 return
-            self._problem = _SILENT
-            self._silent_since_ns = self._silent_since_ns or now_ns()
+            self._problem, self._silent_since_ns = _SILENT, now_ns()
             connection = self._connection = StreamConnection(container, stream, self._settings.kind)
+            self._queue.is_paced = connection.is_paced
             for packet, timing in connection.packets():
+                self._packet_ns = timing.received_ns
                 self._queue.put(QueuedPacket((connection, packet), packet.is_keyframe, timing.received_ns))
                 while connection.is_paced and not self._queue.wait_below(MAX_AHEAD, _TICK_S):
                     if self._stop.is_set():
@@ -104,7 +104,6 @@ class StreamFrames(ThreadedSource):
                 if self._stop.is_set():
                     return
         if connection.is_recorded:
-            self._queue.put(QueuedPacket((connection, None), True, now_ns()))
             self._stop.wait()
 
     def _connect(self) -> av.container.InputContainer:
@@ -114,70 +113,58 @@ class StreamFrames(ThreadedSource):
             return open_accelerated(
                 settings.url, settings.hwaccel, options=settings.build_options(), timeout=settings.timeout
             )
-        except av.HTTPUnauthorizedError:
+        except (av.HTTPUnauthorizedError, av.HTTPForbiddenError):
             self._note_problem("refuses the user or the password; check both in the address")
             raise
         except av.HTTPNotFoundError:
             self._note_problem("has nothing at this path; check the address")
             raise
-        except av.ExitError:
-            self._note_problem(_SILENT if self._settings.is_awaited else "cannot be opened")
+        except av.ExitError:  # the time is up; what was wrong before still is
+            self._note_problem(self._problem)
             raise
         except (av.FFmpegError, OSError, ValueError):
             self._note_problem("cannot be opened")
             raise
 
     def _note_problem(self, problem: str) -> None:
-        self._problem = problem
-        if self._silent_since_ns is None:  # nothing ever came
-            self._silent_since_ns = now_ns() - SILENCE_NS
+        """Note why the stream cannot be opened, which is reported at once."""
+        self._problem, self._silent_since_ns = problem, -SILENCE_NS
 
     def _publish_frames(self) -> None:
         while not self._stop.is_set():
-            connection = self._connection
-            if connection is not None and connection.is_paced:
-                self._publish_next()
+            packets, is_anew = self._queue.take(_TICK_S)
+            if packets and is_anew:
+                packets[0].packet[0].restart_decoder()
+            self._monitor.count_dropped("late", self._queue.count_late())
+            if self._queue.is_paced:
+                self._publish_when_due(packets)
             else:
-                self._publish_newest()
+                self._publish_newest(packets)
 
-    def _publish_next(self) -> None:
-        """Decode the next packet, and publish its frames when they are due."""
-        item = self._queue.take_next(_TICK_S)
-        if item is None:
-            return
-        connection, packet = item.packet
-        for frame in self._decode(connection, packet):
-            due_ns = self._wait_until_due(frame)
-            self._publish(connection, frame, FrameTiming(due_ns, due_ns) if connection.is_recorded else None)
-        if packet is None and not self._stop.is_set():
-            self._monitor.set_state("ended", f"{self._name} was played to its end, {self._index} frames")
-            self._stop.set()
-
-    def _wait_until_due(self, frame: av.VideoFrame) -> int:
-        at_ns = round((frame.time or 0.0) * 1e9)
-        if self._anchor_ns is None or not -MAX_WAIT_NS < now_ns() - self._anchor_ns - at_ns < MAX_DELAY_NS:
-            self._anchor_ns = now_ns() - at_ns
-        due_ns = self._anchor_ns + at_ns
-        self._stop.wait(max(0, due_ns - now_ns()) / 1e9)
-        return due_ns
-
-    def _publish_newest(self) -> None:
-        """Decode the waiting packets that the newest frame needs, and publish that."""
-        packets, is_anew = self._queue.take_newest(_TICK_S)
-        late, newest = self._queue.count_late(), None
+    def _publish_when_due(self, packets: list[QueuedPacket[_Item]]) -> None:
+        """Decode packets, and publish all their frames when they are due."""
         for item in packets:
             connection, packet = item.packet
-            if is_anew:
-                connection.restart_decoder()
-                is_anew = False
             for frame in self._decode(connection, packet):
-                late += int(newest is not None)
+                due_ns = connection.due_ns(frame)
+                self._stop.wait(max(0, due_ns - now_ns()) / 1e9)
+                self._publish(connection, frame, FrameTiming(due_ns, due_ns) if connection.is_recorded else None)
+            if not packet.size and not self._stop.is_set():
+                self._monitor.set_state("ended", f"{self._name} was played to its end, {self._index} frames")
+                self._stop.set()
+
+    def _publish_newest(self, packets: list[QueuedPacket[_Item]]) -> None:
+        """Decode the packets that the newest frame needs, and publish that."""
+        newest: tuple[StreamConnection, av.VideoFrame] | None = None
+        for item in packets:
+            connection, packet = item.packet
+            for frame in self._decode(connection, packet):
+                self._monitor.count_dropped("late", int(newest is not None))
                 newest = connection, frame
-        self._monitor.count_dropped("late", late)
         if newest is not None:
             self._publish(*newest)
 
-    def _decode(self, connection: StreamConnection, packet: VideoPacket | None) -> list[av.VideoFrame]:
+    def _decode(self, connection: StreamConnection, packet: VideoPacket) -> list[av.VideoFrame]:
         if self._stop.is_set():
             return []
         frames, undecodable = connection.decode(packet)

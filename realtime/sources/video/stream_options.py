@@ -9,15 +9,15 @@ OPEN_S = 5.0
 READ_S = 5.0
 HLS_READ_S = 20.0
 TRANSPORTS = ("tcp", "udp", "udp_multicast", "http")
-_PROBE_US = "200000"
+_PROBE_US = "50000"
 _COMMON = {"fpsprobesize": "0"}
 _BY_KIND: Mapping[str, Mapping[str, str]] = {
     "rtsp": {"analyzeduration": _PROBE_US, "max_delay": "100000", "buffer_size": "4194304"},
     "rtp": {"analyzeduration": _PROBE_US, "max_delay": "100000"},
-    "http": {"analyzeduration": "1000000", "live_start_index": "-1"},
-    "udp": {"analyzeduration": "1000000", "overrun_nonfatal": "1", "buffer_size": "4194304"},
-    "rtmp": {"analyzeduration": "1000000", "rtmp_live": "any", "rtmp_buffer": "100"},
-    "tcp": {"analyzeduration": "1000000"},
+    "http": {"analyzeduration": "500000", "live_start_index": "-1"},
+    "udp": {"analyzeduration": "500000", "overrun_nonfatal": "1", "buffer_size": "4194304"},
+    "rtmp": {"analyzeduration": "500000", "rtmp_live": "any", "rtmp_buffer": "100"},
+    "tcp": {"analyzeduration": "500000"},
 }
 
 
