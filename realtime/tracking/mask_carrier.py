@@ -86,4 +86,5 @@ class MaskCarrier:
             return CarriedOdds(now, mask.logits, reference, np.eye(2, 3, dtype=np.float32))
         chosen = candidates.logits[mask.index : mask.index + 1]
         odds = chain.resample_logits(chosen, candidates.letterbox)[0]
-        return self._fusion.carry(ReferenceMask.from_frame(odds, pair.labs[0]), pair)
+        reference = ReferenceMask.from_frame(odds, pair.labs[0])
+        return self._fusion.carry(reference, pair, self._motion.flows_since(keyframe.index))

@@ -168,7 +168,7 @@ class _LayeredStep:
         trusted, reach = 1 - 0.9 * self._doubt, EDGE_FLOW * self._scale
         inside = np.asarray(np.clip(inner / reach, 0, 1) * trusted + 1e-4 * (inner > 0), np.float32)
         outside = np.asarray(np.clip(-outer / reach, 0, 1) * trusted, np.float32)
-        self._object, self._ground = (_smooth_flow(self._flow, weight) for weight in (inside, outside))
+        self._object, self._ground = (smooth_flow(self._flow, weight) for weight in (inside, outside))
         self.object_flow = self._grow(self._object)
         self.velocity = _mean_flow(self._flow, inner > 0, self._pair.now - self._pair.then)
         some = np.s_[::2, ::2]  # enough for six numbers
@@ -228,7 +228,7 @@ def _sum_channels(picture: NDArray[Any]) -> Floats:
     return np.asarray(cv2.transform(picture.astype(np.float32), np.ones((1, 3), np.float32)), np.float32)
 
 
-def _smooth_flow(flow: Floats, weight: Floats) -> Floats:
+def smooth_flow(flow: Floats, weight: Floats) -> Floats:
     """Average (h, w, 2) flow by weight in growing windows, so that it reaches everywhere."""
     planes = [flow[..., k] * weight for k in range(2)]
     total = np.full_like(weight, 1e-7)

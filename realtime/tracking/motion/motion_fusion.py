@@ -1,11 +1,13 @@
 """Carries a mask over many frames at once by several optical flows, between which each pixel's colour decides.
 
 A chain of flow loses what turns, jumps or is hidden for a moment; flow measured anew between both frames loses what
-changed too much. Where they differ, the one under which the older picture has the pixel's colour is the better one.
+changed too much, unless it starts from where the object's own points went. Where they differ, the one under which the
+older picture has the pixel's colour is the better one.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import cv2
@@ -15,13 +17,14 @@ from numpy.typing import NDArray
 from engines import Floats
 from realtime.tracking.motion.flow_chain import pixel_grid, sample_bilinear
 from realtime.tracking.motion.layered_motion import MAX_ODDS, CarriedOdds, FramePair, Region, find_region
+from realtime.tracking.motion.point_replay import measure_object_flow
 from realtime.tracking.motion.reference_mask import ReferenceMask, fit_affine
 
 FALLOFF = 3.0
 """Of CIELAB distance: a flow that fits worse by so much counts 1 / e."""
 
 YOUNG_FRAMES = 4
-"""Over so many frames a chain is about as good as flow that starts from it."""
+"""Over so many frames a chain is about as good as flow that starts from the object's points."""
 
 
 def make_flow_estimator() -> cv2.DISOpticalFlow:
@@ -32,26 +35,32 @@ def make_flow_estimator() -> cv2.DISOpticalFlow:
 
 
 class MotionFusion:
-    """Fuses the chained flow with flow measured anew between both frames, from rest and from the chain. One thread."""
+    """Fuses the chained flow with flow measured anew between both frames, from rest and from the object. One thread."""
 
     def __init__(self) -> None:
         self._flow = make_flow_estimator()
 
-    def carry(self, reference: ReferenceMask, pair: FramePair) -> CarriedOdds:
-        """Carry the mask of `pair.then` to `pair.now`, `pair.flow` being chained."""
+    def carry(self, reference: ReferenceMask, pair: FramePair, flows: Sequence[Floats]) -> CarriedOdds:
+        """Carry the mask of `pair.then` to `pair.now`, `pair.flow` being chained.
+
+        flows: of every frame since `pair.then` to the one before, oldest first.
+        """
         grid, out = pixel_grid(pair.flow.shape), np.full_like(reference.odds, -MAX_ODDS)
-        region = find_region((reference.odds > 0) | (sample_bilinear(reference.odds, grid + pair.flow) > 0))
+        guesses = [pair.flow]
+        if len(flows) > YOUNG_FRAMES:
+            own = measure_object_flow(reference.odds, pair, flows)
+            guesses.append(pair.flow if own is None else own)
+        near = [reference.odds, *(sample_bilinear(reference.odds, grid + guess) for guess in guesses)]
+        region = find_region(np.max(near, 0) > 0)
         if region is None:
             return CarriedOdds(pair.now, out, reference, np.eye(2, 3, dtype=np.float32))
         grid, chained = grid[region], pair.flow[region]
         then, now = (np.ascontiguousarray(grey[region]) for grey in pair.greys)
-        starts = [np.zeros_like(chained)]
-        if pair.now - pair.then > YOUNG_FRAMES:
-            starts.append(chained.copy())
-        flows = [chained, *(np.asarray(self._flow.calc(now, then, start), np.float32) for start in starts)]
+        starts = [np.zeros_like(chained), *(guess[region].copy() for guess in guesses[1:])]
+        ways = [chained, *(np.asarray(self._flow.calc(now, then, start), np.float32) for start in starts)]
         size = (region[1].stop - region[1].start, region[0].stop - region[0].start)
         half = (max(4, size[0] // 2), max(4, size[1] // 2))
-        parts = [_shrink(grid + flow, half) for flow in flows]
+        parts = [_shrink(grid + way, half) for way in ways]
         missed = np.stack([_measure_colour_error(pair, part, region) for part in parts])
         weights = np.exp((missed.min(0) - missed) / FALLOFF)
         weights /= weights.sum(0)

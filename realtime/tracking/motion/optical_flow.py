@@ -205,6 +205,10 @@ class FlowHistory:
         older, newest = self._ring[then], self._ring[chain.now]
         return FramePair(then, chain.now, (older.lab, newest.lab), (older.grey, newest.grey), chain.displacement)
 
+    def flows_since(self, then: int) -> list[Floats]:
+        """List the flow of every frame after `then` to the one before, oldest first."""
+        return [step.flow for index, step in self._ring.items() if index > then]
+
     def trace_back(self, newer: int, olders: Sequence[int]) -> list[Floats | None]:
         """Compose the displacement from one frame to each of some older ones, on every fourth working pixel.
 

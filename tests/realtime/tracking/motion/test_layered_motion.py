@@ -137,7 +137,11 @@ def test_any_mask_and_flow_give_finite_odds(x: int, y: int, radius: int, flow: i
     pair = FramePair(0, 1, (then[1], now[1]), (then[0], now[0]), displacement)
     odds = odds_of(disc(x, y, radius))
     reference = ReferenceMask.from_frame(odds, then[1])
-    for carried in (carry_odds(CarriedOdds(0, odds, reference, IDENTITY), pair), MotionFusion().carry(reference, pair)):
+    fused = (
+        MotionFusion().carry(reference, pair, [np.asarray(displacement / count, np.float32)] * count)
+        for count in (1, 8)
+    )
+    for carried in (carry_odds(CarriedOdds(0, odds, reference, IDENTITY), pair), *fused):
         assert (carried.index, carried.odds.shape) == (1, odds.shape)
         assert np.isfinite(carried.odds).all()
         assert np.isfinite(carried.to_reference).all()
@@ -148,9 +152,8 @@ def test_fused_flows_reach_an_object_that_the_chain_has_lost() -> None:
     then, now = pictures_of(scene(180, 100, 30)), pictures_of(scene(184, 100, 30, pan=40))
     lost = np.full((HEIGHT, WIDTH, 2), (-40.0, 0.0), np.float32)
     odds = odds_of(disc(180, 100, 30))
-    fused = MotionFusion().carry(
-        ReferenceMask.from_frame(odds, then[1]), FramePair(0, 8, (then[1], now[1]), (then[0], now[0]), lost)
-    )
+    pair = FramePair(0, 8, (then[1], now[1]), (then[0], now[0]), lost)
+    fused = MotionFusion().carry(ReferenceMask.from_frame(odds, then[1]), pair, [np.asarray(lost / 8, np.float32)] * 8)
     assert iou(fused.odds > 0, disc(184, 100, 30)) > 0.8
     assert iou(disc(220, 100, 30), disc(184, 100, 30)) < 0.3
 
