@@ -16,6 +16,7 @@ from realtime.config.objects import DepthSettings, ObjectSettings
 from realtime.config.recording import RecordSettings
 from realtime.config.viewer import ViewSettings
 from realtime.config.webcam import WebcamSettings
+from realtime.config.whip import WhipSettings
 from realtime.tracking.tracker import TrackerSettings
 
 
@@ -71,6 +72,7 @@ class RunConfig:
     tracker: TrackerSettings = field(default_factory=TrackerSettings)
     view: ViewSettings = field(default_factory=ViewSettings)
     webcam: WebcamSettings = field(default_factory=WebcamSettings)
+    whip: WhipSettings = field(default_factory=WhipSettings)
     record: RecordSettings = field(default_factory=RecordSettings)
     depth: DepthSettings = field(default_factory=DepthSettings)
     objects: ObjectSettings = field(default_factory=ObjectSettings)

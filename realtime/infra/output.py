@@ -8,7 +8,7 @@ from typing import TextIO
 
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 """Controls, also those that reverse the direction of text; and what stands for bytes that are not UTF-8."""
-_LOGIN = re.compile(r"""([a-z][a-z0-9+.-]*://)[^\s"]*@""", re.IGNORECASE)
+_LOGIN = re.compile(r"""([a-z][a-z0-9+.-]*://|\bturns?:)[^\s"]*@""", re.IGNORECASE)
 """User and password of an address; a password may hold an @, too."""
 
 

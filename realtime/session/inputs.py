@@ -34,11 +34,12 @@ if TYPE_CHECKING:
 
 FRAME_SPECS = (
     "pupil://HOST:PORT, camera:N, neon:, file:PATH (a video, a folder of pictures or a headset's recording), "
-    "recording:FILE.mcap, http://HOST/PATH (also udp, rtmp, srt), rtsp://HOST/PATH, realsense:, browser: (with --view)"
+    "recording:FILE.mcap, http://HOST/PATH (also udp, rtmp, srt), rtsp://HOST/PATH, realsense:, browser: and whip: "
+    "(with --view)"
 )
 GAZE_SPECS = (
     "pupil://HOST:PORT, neon:, trace:FILE.csv (with frames from file:), recording: (with frames from "
-    "recording:FILE.mcap), lsl:NAME, browser: or webcam (both with --view)"
+    "recording:FILE.mcap), lsl:NAME, browser:, webcam or whip: (these three with --view)"
 )
 DEPTH_SPECS = (
     "pupil: (the frames' own device), pupil://HOST:PORT, realsense:[SERIAL], file:PATH (a folder or a video, with "
@@ -58,6 +59,7 @@ def open_frames(spec: str) -> FrameSource:
     recording:FILE.mcap[?realtime=0] - a file of `gazecast run --record`; its gaze is `recording:`.
     browser: - the camera or clip of the live page, whose server passes the frames to it.
     realsense:[SERIAL][?width=&height=&fps=] - an Intel RealSense, which may appear later; it reports its camera model.
+    whip: - the video of a wearer who connects over WebRTC, to the live page's server; its gaze is `whip:` too.
     """
     name = parse_source(spec)
     if name.kind not in _FRAMES:
@@ -320,6 +322,20 @@ def _parse_realsense(name: SourceName) -> tuple[str, StreamMode]:
     return serial, StreamMode(**numbers)
 
 
+def _open_whip_frames(name: SourceName) -> FrameSource:
+    _check_bare(name, "frames", FRAME_SPECS)
+    from realtime.sources.webrtc.receiver import WebRtcFrames, WebRtcReceiver
+
+    return WebRtcFrames(WebRtcReceiver())
+
+
+def _open_whip_gaze(name: SourceName, frames: FrameSource | None, min_confidence: float) -> GazeSource:
+    _check_bare(name, "gaze", GAZE_SPECS)
+    from realtime.sources.webrtc.receiver import WebRtcFrames, WebRtcGaze, WebRtcReceiver
+
+    return WebRtcGaze(frames.receiver if isinstance(frames, WebRtcFrames) else WebRtcReceiver())
+
+
 def _check_bare(name: SourceName, what: str, specs: str) -> None:
     if name.rest:
         raise SourceError(f"{name.shown!r} is no source of {what}; expected one of {specs}")
@@ -358,6 +374,7 @@ _FRAMES: dict[str, Callable[[SourceName], FrameSource]] = {
     "recording": _open_recording,
     "browser": _open_browser_frames,
     "realsense": _open_realsense_frames,
+    "whip": _open_whip_frames,
     **dict.fromkeys(STREAMS, _open_stream),
 }
 _GAZE: dict[str, Callable[[SourceName, FrameSource | None, float], GazeSource]] = {
@@ -367,6 +384,7 @@ _GAZE: dict[str, Callable[[SourceName, FrameSource | None, float], GazeSource]] 
     "file": _open_headset_gaze,
     "recording": _open_recorded_gaze,
     "browser": _open_browser_gaze,
+    "whip": _open_whip_gaze,
     "lsl": open_lsl_gaze,
     "webcam": _refuse_webcam,
 }

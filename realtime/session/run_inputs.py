@@ -16,6 +16,7 @@ from realtime.sources.calibrated import CalibratedGaze, LoadedCalibration, load_
 from realtime.sources.headset_recordings.detection import has_recorded_gaze
 from realtime.sources.names import parse_source, redact_source
 from realtime.sources.video.video_file import PlayedFrames
+from realtime.sources.webrtc.receiver import WebRtcFrames, WebRtcGaze
 from realtime.types import FrameSource, GazeSource
 from realtime.viewer.desktop_window import DesktopWindow, MouseGaze
 
@@ -105,23 +106,30 @@ def _open_page(config: RunConfig, frames: FrameSource, gaze: GazeSource) -> Live
     """Open the live page where it is enabled; raises `SettingsError` where a source needs it and it is not."""
     browser_frames = frames if isinstance(frames, BrowserFrames) else None
     browser_gaze = gaze if isinstance(gaze, BrowserGaze) else None
+    whip = next((source.receiver for source in (frames, gaze) if isinstance(source, WebRtcFrames | WebRtcGaze)), None)
     if not config.view.enabled:
         if browser_frames or browser_gaze:
             raise SettingsError("browser: is what the page sends; add --view to serve it")
+        if whip is not None:
+            raise SettingsError("whip: is what a wearer sends to the page's server; add --view to start it")
         return None
     from realtime.sources.webcam_gaze.gaze_source import WebcamGaze
     from realtime.viewer.live_page import LivePage
 
-    return LivePage(
+    page = LivePage(
         config.view,
         frames=browser_frames,
         gaze=browser_gaze,
         webcam=gaze if isinstance(gaze, WebcamGaze) else None,
         eye_rate_hz=config.webcam.max_rate_hz,
+        whip=whip,
         stream=config.publish.stream,
         source=redact_source(config.source),
         least_confidence=config.tracker.gaze.min_confidence,
     )
+    if whip is not None:
+        whip.ice_servers, whip.on_notice = config.whip.ice_servers, page.show_notice
+    return page
 
 
 def _calibrate(

@@ -16,16 +16,22 @@ from realtime.config.viewer import ViewSettings
 from realtime.errors import ViewerError
 
 
-def refusal_reason(request: web.Request, settings: ViewSettings, *, is_public: bool) -> str:
+def refusal_reason(
+    request: web.Request, settings: ViewSettings, *, is_public: bool, is_cross_origin: bool = False
+) -> str:
     """Return the reason to refuse a request; empty where it is allowed.
 
     Refused are requests of other sites' pages (which name another host than they reached, or come from another origin),
-    and requests without the token, unless what they request is public.
+    and requests without the token, unless what they request is public. is_cross_origin: other sites' pages have access
+    with the token as a bearer token.
     """
     host = request.host
     own_names = ("localhost", "127.0.0.1", "::1", settings.host.strip("[]"))
     if settings.loopback and (urlsplit(f"//{host}").hostname or "") not in own_names:
         return f"this page is at {settings.host}, not at {host[:80]}"
+    bearer = request.headers.get("Authorization", "").removeprefix("Bearer ")
+    if is_cross_origin and settings.token and hmac.compare_digest(bearer.encode(), settings.token.encode()):
+        return ""
     origin = request.headers.get("Origin")
     if origin is not None and urlsplit(origin).netloc != host:
         return "pages of other sites have no access"

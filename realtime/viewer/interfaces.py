@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from realtime.errors import PageError
 from realtime.viewer.frame_broadcaster import FrameBroadcaster
+from realtime.viewer.whip_endpoint import OfferReceiver
 
 SendText = Callable[[str], None]
 """Sends a packed message to a page; on the event loop's thread. A few texts wait, in order."""
@@ -49,6 +50,8 @@ class PageHost(ABC):
     """The file of the page that `/` serves."""
     broadcaster: FrameBroadcaster | None = None
     """The source of MJPEG streams; None where there are none."""
+    whip: OfferReceiver | None = None
+    """The receiver of wearers that connect over WebRTC; None where there is none."""
 
     @abstractmethod
     def on_connect(self, send_text: SendText, send_frame: SendFrame) -> PageHandler:

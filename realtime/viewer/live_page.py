@@ -23,6 +23,7 @@ from realtime.viewer.page_messages import pack_text
 from realtime.viewer.review_page import ReviewPage
 from realtime.viewer.server import PageServer
 from realtime.viewer.snapshot import SnapshotWorker
+from realtime.viewer.whip_endpoint import OfferReceiver
 
 HEALTH_FIELDS = (
     "state", "reason", "doing", "progress", "remaining_s", "rates", "latency_ms", "dropped", "memory_mib", "engine",
@@ -43,6 +44,7 @@ class LivePage(PipelineObserver, PageHost):
         gaze: BrowserGaze | None = None,
         webcam: WebcamGaze | None = None,
         eye_rate_hz: float = 30.0,
+        whip: OfferReceiver | None = None,
         stream: str = "gazecast",
         source: str = "",
         least_confidence: float = 0.5,
@@ -51,10 +53,11 @@ class LivePage(PipelineObserver, PageHost):
         """Bind and serve; raises `ViewerError`.
 
         frames, gaze, webcam: the sources that pages feed; None where they come from elsewhere. eye_rate_hz: highest
-        rate of frames of the eyes. source: as the user named it.
+        rate of frames of the eyes. whip: receives wearers that connect over WebRTC. source: as the user named it.
         least_confidence: of gaze samples that are shown. clock: names snapshots.
         """
         self.commands = CommandQueue()
+        self.whip = whip
         self.broadcaster = FrameBroadcaster(settings.jpeg_quality, now_ns, least_confidence=least_confidence)
         self._hello = {
             "stream": stream, "source": source, "page_frames": frames is not None, "page_gaze": gaze is not None,

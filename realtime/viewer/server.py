@@ -5,6 +5,7 @@
     /ws              its messages, see `page_messages`
     /overlay.mjpeg   frames with the mask drawn, for any MJPEG viewer
     /edges.mjpeg     the mask's edge on black, for see-through displays; ?homography=a,...,i&size=WxH as in the settings
+    /whip            wearers that connect over WebRTC, see `whip_endpoint`
     /edges           the same as a page, drawn by the browser, with some 50 ms less latency
 
 `access` refuses requests of other sites' pages.
@@ -27,6 +28,7 @@ from realtime.viewer.connections import MjpegStream, WebSocketConnection, abort_
 from realtime.viewer.frame_broadcaster import FrameRequest
 from realtime.viewer.interfaces import PageHost
 from realtime.viewer.page_messages import MAX_MESSAGE_BYTES
+from realtime.viewer.whip_endpoint import PATH, WhipEndpoint, is_whip_path
 
 CONTENT_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 POLICY = (
@@ -97,6 +99,8 @@ class PageServer:
         app.router.add_get("/{folder:(.+/)?}ws", self._serve_socket)
         app.router.add_get("/overlay.mjpeg", self._serve_mjpeg)
         app.router.add_get("/edges.mjpeg", self._serve_mjpeg)
+        for path in (PATH, f"{PATH}/{{session}}"):
+            app.router.add_route("*", path, self._serve_whip)
         app.router.add_get("/{name:.*}", self._serve_file)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.3, handle_signals=False)
         await runner.setup()
@@ -117,8 +121,12 @@ class PageServer:
     async def _check_access(
         self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
-        if reason := refusal_reason(request, self._settings, is_public=self._find_file(request.path) is not None):
-            return self._refuse(403, reason)
+        is_whip = is_whip_path(request.path)
+        # a browser asks with OPTIONS, without a token, whether a page of another site may send one
+        is_public = self._find_file(request.path) is not None or (is_whip and request.method == "OPTIONS")
+        reason = refusal_reason(request, self._settings, is_public=is_public, is_cross_origin=is_whip)
+        if reason and not (is_whip and request.method == "OPTIONS" and self._settings.token):
+            return self._refuse(401 if is_whip else 403, reason)
         if request.path.rpartition("/")[2] in STREAM_NAMES and len(self._connections) >= self._settings.max_viewers:
             return self._refuse(503, "too many viewers; close one, or --set view.max_viewers=N")
         return await handler(request)
@@ -157,6 +165,12 @@ class PageServer:
             return web.Response(status=404, text="there is no such page; try /\n")
         headers = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
         return web.Response(body=response.body, content_type=response.content_type, headers=headers)
+
+    async def _serve_whip(self, request: web.Request) -> web.Response:
+        receiver = self._host.whip
+        if receiver is None:
+            return web.Response(status=404, text="no wearer is expected here; start with --source whip:\n")
+        return await WhipEndpoint(receiver, self._settings).respond(request)
 
     async def _serve_socket(self, request: web.Request) -> web.StreamResponse:
         host = await self._find_host(request.path)
