@@ -12,6 +12,7 @@ import argparse
 import asyncio
 import fractions
 import json
+import signal
 import ssl
 import time
 
@@ -27,7 +28,7 @@ SIZE, RADIUS, FPS, GAZE_HZ = (640, 360), 40, 30, 100
 
 def disc_at(time_s: float) -> tuple[float, float]:
     """Return the disc's centre at a time of the wall clock, px."""
-    return SIZE[0] * (0.5 + 0.3 * np.cos(time_s)), SIZE[1] * (0.5 + 0.3 * np.sin(time_s))
+    return SIZE[0] * (0.5 + 0.3 * np.cos(time_s / 2)), SIZE[1] * (0.5 + 0.3 * np.sin(time_s / 2))
 
 
 class DiscTrack(VideoStreamTrack):
@@ -68,6 +69,7 @@ async def connect(session: aiohttp.ClientSession, args: argparse.Namespace) -> N
     connection.addTrack(track)
     channel = connection.createDataChannel("gaze", ordered=False, maxRetransmits=0)
     ended = asyncio.Event()
+    tasks: list[asyncio.Future[None]] = []
 
     @channel.on("message")
     def on_message(text: str) -> None:
@@ -86,7 +88,6 @@ async def connect(session: aiohttp.ClientSession, args: argparse.Namespace) -> N
         if connection.connectionState in ("failed", "closed"):
             ended.set()
 
-    tasks: list[asyncio.Future[None]] = []
     await connection.setLocalDescription(await connection.createOffer())
     headers = {"Content-Type": "application/sdp"}
     if args.token:
@@ -96,11 +97,16 @@ async def connect(session: aiohttp.ClientSession, args: argparse.Namespace) -> N
             raise SystemExit(f"{response.status}: {(await response.text()).strip()}")
         answer, location = await response.text(), response.headers["Location"]
     await connection.setRemoteDescription(RTCSessionDescription(answer, "answer"))
-    try:
-        await asyncio.wait_for(ended.wait(), args.seconds or None)
-    except TimeoutError:
+    stopped = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    waits = [asyncio.ensure_future(event.wait()) for event in (ended, stopped)]
+    await asyncio.wait(waits, timeout=args.seconds or None, return_when=asyncio.FIRST_COMPLETED)
+    if not ended.is_set():
         async with session.delete(response.url.join(URL(location)), headers=headers):
             pass
+    for task in (*waits, *tasks):
+        task.cancel()
     await connection.close()
 
 

@@ -115,7 +115,7 @@ class FrameAssembler(JitterBuffer):
         if frame is None or self._keyframe_ns is None:
             return frame
         if is_keyframe(frame.data) or now - self._keyframe_ns > MAX_KEYFRAME_WAIT_NS:
-            self._keyframe_ns = None
+            self._keyframe_ns, self._requested_ns = None, 0
             return frame
         self.given_up += 1
         return None
