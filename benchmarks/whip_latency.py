@@ -1,10 +1,11 @@
 """Measures the latency of a wearer over WebRTC on this machine, by numbers that are painted into the frames.
 
-    python -m benchmarks.whip_latency [--size 1280x720] [--seconds 20] [--offset 0.25] [--library-buffer]
+    python -m benchmarks.whip_latency [--size 1280x720] [--seconds 20] [--offset 0.25] [--loss 0.01] [--library-buffer]
 
 A sender in another process paints the host's monotonic time into every frame, and sends gaze at 200 Hz. Measured are
 the time from painting to the frame that a run would get, the same for gaze, and how far times of capture are off.
---offset: of the sender's clock, which both its reports and its answers have. --library-buffer: aiortc's own buffer.
+--offset: of the sender's clock, which both its reports and its answers have. --loss: share of the video's packets that
+are lost, at random. --library-buffer: aiortc's own buffer.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import asyncio
 import datetime
 import fractions
 import json
+import random
 import subprocess
 import sys
 import time
@@ -23,6 +25,7 @@ import aiohttp
 import av
 import numpy as np
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription, VideoStreamTrack, clock
+from aiortc.rtcdtlstransport import RTCDtlsTransport
 
 from realtime.config.viewer import ViewSettings
 from realtime.session.inputs import open_frames, open_gaze
@@ -99,10 +102,23 @@ async def send(url: str, size: tuple[int, int], offset_s: float) -> None:
     await send_gaze()
 
 
+def lose_packets(share: float) -> None:
+    """Lose packets of video before anything sees them."""
+    handle, chance = RTCDtlsTransport._handle_rtp_data, random.Random(1)
+
+    async def handle_some(self: RTCDtlsTransport, data: bytes, arrival_time_ms: int) -> None:
+        if chance.random() >= share:
+            await handle(self, data, arrival_time_ms)
+
+    RTCDtlsTransport._handle_rtp_data = handle_some
+
+
 def measure(args: argparse.Namespace) -> None:
     """Run sender and receiver, and print the figures in ms."""
     if args.library_buffer:
         peer._BUFFER = "none"
+    if args.loss:
+        lose_packets(args.loss)
     video = open_frames("whip:")
     gaze = open_gaze("whip:", video)
     assert isinstance(video, WebRtcFrames)
@@ -129,7 +145,8 @@ def measure(args: argparse.Namespace) -> None:
         time.sleep(args.seconds)
         sender.kill()
     kept = len([at_s for at_s in first_s if at_s - first_s[0] < WARM_UP_S])
-    print(f"{args.size} at {FPS}, clock off by {args.offset * 1e3:g} ms, first frame {first_s[0] - begun_s:.2f} s")
+    print(f"{args.size} at {FPS}, clock off by {args.offset * 1e3:g} ms, loss {args.loss:.0%}")
+    print(f"first frame after {first_s[0] - begun_s:.2f} s")
     for name, rows in (("frames", frames[kept:]), ("gaze", samples[round(WARM_UP_S * GAZE_HZ) :])):
         if not rows:
             print(f"{name}: none after the first {WARM_UP_S:g} s")
@@ -151,6 +168,7 @@ def main() -> None:
     parser.add_argument("--size", default="640x360")
     parser.add_argument("--seconds", type=float, default=15.0)
     parser.add_argument("--offset", type=float, default=0.25)
+    parser.add_argument("--loss", type=float, default=0.0)
     parser.add_argument("--library-buffer", action="store_true")
     parser.add_argument("--send", metavar="URL", help=argparse.SUPPRESS)
     args = parser.parse_args()

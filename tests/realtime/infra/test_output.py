@@ -32,6 +32,14 @@ def test_controls_are_escaped(text: str, printed: str, capsys: pytest.CaptureFix
     assert capsys.readouterr().out == f"{printed}\nsecond\n"
 
 
+@pytest.mark.parametrize("place", ["rtsp://user:s3cret@host/live", "turn:user:s3cret@host:3478", "TURNS:a:s3cret@h"])
+def test_passwords_of_addresses_are_never_printed(place: str, capsys: pytest.CaptureFixture[str]) -> None:
+    print_line(f'servers = ["stun:host", "{place}"]')
+    printed = capsys.readouterr().out
+    assert "s3cret" not in printed
+    assert "host" in printed
+
+
 def test_output_that_is_not_utf8_and_odd_names_end_nothing(tmp_path: Path) -> None:
     names = ["süß.png", "\x1b[31mred[bold].png", "new\nline.png", os.fsdecode(b"caf\xe9.png"), "z.png"]
     for name in names:
