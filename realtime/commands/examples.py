@@ -14,6 +14,7 @@ EXAMPLES = {
         "gazecast run --source camera:0 --window  # in a window",
         "gazecast run --source pupil://10.0.0.5 --calibration gaze.json",
         "gazecast run --source file:clip.mp4 --gaze trace:gaze.csv --record out.mcap",
+        "gazecast run --source file:recording/  # of Pupil Core or Neon, with its gaze",
         "gazecast run --source rtsp://10.0.0.7/live --gaze pupil://10.0.0.5",
         "gazecast run --config run.toml --set tracker.dwell.lock_s=0.4 --json",
     ),

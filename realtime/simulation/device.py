@@ -20,7 +20,7 @@ from realtime.simulation.encoded_frames import EncodedFrame, load_ahead
 from realtime.simulation.gaze_signal import GazeSignal
 from realtime.simulation.table_scene import TableClip
 from realtime.sources.gaze_files.trace import read_trace
-from realtime.sources.gaze_files.trace_values import TracePoint
+from realtime.sources.gaze_files.trace_values import ClipFacts, TracePoint
 from realtime.sources.video.video_reader import VideoFile
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class SimulatedTracker(ClipPlayer):
         if not (0 <= noise_px <= 1000 and blink_every_s >= 0):
             raise SourceError(f"noise {noise_px:g} px, blinks every {blink_every_s:g} s; expected 0 or more")
         clip = VideoFile(video) if isinstance(video, Path) else video
-        trace = None if gaze == "wander" else read_trace(Path(gaze))
+        trace = None if gaze == "wander" else read_trace(Path(gaze), ClipFacts(clip.size))
         random = np.random.default_rng(seed)
         epoch_s = float(random.uniform(-5e3, 5e3))
         gaze_signal = GazeSignal(trace, rate_hz, noise_px, blink_every_s, error or SimulatedBias(), random)

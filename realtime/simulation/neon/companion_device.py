@@ -28,7 +28,7 @@ from realtime.simulation.neon.rtsp_server import RtspServer, SendingFaults, Serv
 from realtime.simulation.neon.scene_video import SIZE, SceneEncoder, find_parameter_sets, split_nals
 from realtime.simulation.table_scene import TableClip
 from realtime.sources.gaze_files.trace import read_trace
-from realtime.sources.gaze_files.trace_values import TracePoint
+from realtime.sources.gaze_files.trace_values import ClipFacts, TracePoint
 from realtime.sources.video.video_reader import VideoFile
 
 POLL_S = 0.02
@@ -92,7 +92,7 @@ class SimulatedNeon(ClipPlayer):
         if announce and find_spec("zeroconf") is None:
             raise SourceError("--announce needs zeroconf, which is not installed: pip install -e '.[neon]'")
         clip = VideoFile(video) if isinstance(video, Path) else video
-        trace = None if gaze == "wander" else read_trace(Path(gaze))
+        trace = None if gaze == "wander" else read_trace(Path(gaze), ClipFacts(clip.size))
         faults = self._faults = faults or CompanionFaults()
         random = np.random.default_rng(seed)
         signal = GazeSignal(trace, rate_hz, noise_px, blink_every_s, error or SimulatedBias(), random)

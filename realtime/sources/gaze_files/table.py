@@ -34,7 +34,7 @@ def read_rows(path: Path) -> GazeRows:
     Rows are read once, while they are taken, and raise as well.
     """
     try:
-        text = decode_text(_read_bytes(path))
+        text = decode_text(_read_bytes(path)).rstrip("\0")  # a program that crashed leaves these
         start = text.lstrip()[:2]
         if start == "**":
             return read_eyelink_text(path, text)
@@ -72,7 +72,7 @@ def _iterate_rows(path: Path, header: _HeaderLine, used: set[str], stream: io.St
     columns = [(name, column) for name, column in {n: c for c, n in reversed([*enumerate(header.names)])}.items()
                if name in used]  # fmt: skip
     has_decimal_commas = header.separator != ","
-    reader = csv.reader(stream, delimiter=header.separator)
+    reader = csv.reader(stream, delimiter=header.separator, skipinitialspace=True)
     try:
         for cells in reader:
             if not "".join(cells).strip() or cells[0].startswith("##"):
@@ -106,7 +106,9 @@ def _find_header(stream: io.StringIO) -> _HeaderLine:
         if not text or text.lower().startswith("sep="):
             continue
         separator = max(",;\t|", key=text.count)
-        names = [normalize_name(name) for name in next(csv.reader([text], delimiter=separator), [])]
+        names = [
+            normalize_name(name) for name in next(csv.reader([text], delimiter=separator, skipinitialspace=True), [])
+        ]
         found = find_layout(names)
         header = _HeaderLine(number, text, separator, names, found)
         if found is not None:

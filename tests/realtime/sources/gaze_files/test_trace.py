@@ -35,6 +35,8 @@ def write(path: Path, text: str) -> Path:
         ("y,extra,x,timestamp\n2,?,1,0\n", [(0, 1, 2, 1)]),
         ("timestamp,x,y\n2,3,4\n1,1,2\n", [(1, 1, 2, 1), (2, 3, 4, 1)]),
         ("timestamp,x,y\n0,1,2\n1,nan,5\n2,,\n3,6,7\n", [(0, 1, 2, 1), (1, 1, 2, 0), (2, 1, 2, 0), (3, 6, 7, 1)]),
+        ('sep=,\n# by hand\n "timestamp" , "x", "y"\n"0", "1" ,"2"\n\0\0', [(0, 1, 2, 1)]),
+        ("timestamp|x|y\r0|1|2\r", [(0, 1, 2, 1)]),
         ("timestamp,x,y,confidence\n0,,,\n1,5,6,nan\n2,5,6,\n", [(0, 5, 6, 0), (1, 5, 6, 0), (2, 5, 6, 0)]),
     ],
 )
