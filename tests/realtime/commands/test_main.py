@@ -216,7 +216,7 @@ def test_a_reader_that_goes_away_ends_the_run_without_a_traceback(clip):
 
 def test_a_clip_without_masks_is_a_failure(clip, tmp_path):
     trace = tmp_path / "elsewhere.csv"
-    trace.write_text("timestamp,x,y,confidence\n0,9000,9000,1\n1.9,9000,9000,1\n")
+    trace.write_text("timestamp,x,y,confidence\n0,9,9,0.3\n0.9,9,9,0.3\n1.9,9000,9000,1\n")
     command = [sys.executable, "-m", "realtime", "run", "--engine", "fake", "--json", "--publish", "tcp://127.0.0.1:0",
                "--source", f"file:{clip[0]}?realtime=0", "--gaze", f"trace:{trace}"]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
