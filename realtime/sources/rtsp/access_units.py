@@ -17,7 +17,7 @@ class AccessUnit:
     """One encoded frame with start codes.
 
     is_key: decodable without earlier frames. is_damaged: packets of it were lost. sent_s, received_ns: as in
-    `RtpPacket`, of its first and its last packet.
+    `RtpPacket`, of its first and its last packet. lost_share: how much of it is missing, about.
     """
 
     data: bytes
@@ -25,6 +25,7 @@ class AccessUnit:
     is_damaged: bool
     sent_s: float | None
     received_ns: int
+    lost_share: float = 0.0
 
 
 class AccessUnitAssembler:
@@ -43,6 +44,7 @@ class AccessUnitAssembler:
     def _begin(self, packet: RtpPacket | None) -> None:
         self._first = self._newest = packet
         self._data = bytearray()
+        self._missing_bytes = 0
         self._is_key = self._has_slice = self._is_damaged = self._is_cut = False
 
     def add(self, packet: RtpPacket) -> list[AccessUnit]:
@@ -63,6 +65,7 @@ class AccessUnitAssembler:
             self._begin(packet)
             self._is_damaged = self._is_cut = gap > 0
             self._is_damaged |= is_rest
+        self._missing_bytes += gap * len(packet.payload)
         self._newest = packet
         self._add_payload(packet.payload)
         if packet.is_last and self._has_markers and self._has_slice:
@@ -72,8 +75,9 @@ class AccessUnitAssembler:
     def _end(self) -> list[AccessUnit]:
         if self._first is None or self._newest is None:
             return []
+        lost_share = self._missing_bytes / max(1, self._missing_bytes + len(self._data))
         unit = AccessUnit(
-            bytes(self._data), self._is_key, self._is_damaged, self._first.sent_s, self._newest.received_ns
+            bytes(self._data), self._is_key, self._is_damaged, self._first.sent_s, self._newest.received_ns, lost_share
         )
         self._ended_time = self._first.rtp_time
         has_frame = self._has_slice or self._is_damaged
@@ -97,10 +101,12 @@ class AccessUnitAssembler:
 
     def _add_fragment(self, payload: bytes) -> None:
         """Add a fragment; what follows a lost one would be decoded as garbage, and is left out."""
+        self._is_key |= payload[1] & 31 == _IDR
         if payload[1] & 0x80:
             self._add_nal(bytes([payload[0] & 0xE0 | payload[1] & 31]) + payload[2:])
         elif self._is_cut or not self._data:
             self._is_damaged = True
+            self._missing_bytes += len(payload)
         elif len(self._data) < MAX_UNIT_BYTES:
             self._data += payload[2:]
 

@@ -114,3 +114,12 @@ def test_random_losses_never_pass_a_wrong_frame_as_intact():
     units, _ = assemble([packet for packet in packets(frames) if rng.random() > 0.05])
     assert {unit.data for unit in units if not unit.is_damaged} <= {joined(nals) for nals in frames}
     assert sum(not unit.is_damaged for unit in units) > 150
+
+
+@pytest.mark.parametrize("lost", range(2, 9))
+def test_the_lost_share_is_that_of_the_bytes(lost):
+    """The first fragment of seven is the third packet; what follows a lost one counts as lost too."""
+    sent = packets(FRAMES[:2])
+    units, _ = assemble(sent[:lost] + sent[lost + 1 :])
+    assert units[0].is_key
+    assert units[0].lost_share == pytest.approx((9 - lost) / 7, abs=0.15)
