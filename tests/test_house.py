@@ -23,7 +23,7 @@ HOMES = {
         "realtime/simulation/neon/",
     ),
     "aiortsp": ("realtime/sources/rtsp/media_stream.py",),
-    "zeroconf": ("realtime/simulation/neon/",),
+    "zeroconf": ("realtime/simulation/neon/", "realtime/sources/tobii/discovery.py"),
     "pupil_labs": ("realtime/sources/neon/companion_api.py",),
     "openvino": ("engines/",),
     "onnxruntime": ("engines/",),

@@ -16,12 +16,16 @@ if TYPE_CHECKING:
     from realtime.simulation.device import SimulatedTracker
     from realtime.simulation.neon.companion_device import SimulatedNeon
     from realtime.simulation.table_scene import TableClip
+    from realtime.simulation.tobii.glasses import SimulatedGlasses
 
 
 def add_verb(verbs: Verbs[argparse.ArgumentParser]) -> None:
     """Add `simulate` to the verbs of `gazecast`."""
     parser = add_parser(
-        verbs, "simulate", _simulate, "be a Pupil-compatible eye tracker, or a Neon, that plays a video and a gaze"
+        verbs,
+        "simulate",
+        _simulate,
+        "be a Pupil-compatible eye tracker, a Neon or Tobii glasses, and play a clip",
     )
     content = parser.add_mutually_exclusive_group(required=True)
     content.add_argument("--video", type=Path, metavar="V", help="a video file or a folder of pictures")
@@ -36,7 +40,11 @@ def add_verb(verbs: Verbs[argparse.ArgumentParser]) -> None:
         "follow what moves (default)")  # fmt: skip
     add("--lsl", default="", metavar="NAME", help="send the gaze also as the LSL stream NAME")
     add("--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1)")
-    add("--port", type=int, help="of the remote; 0 takes a free one (default 50020, with --neon 8080)")
+    add(
+        "--port",
+        type=int,
+        help="of the remote; 0 takes a free one (default 50020, --neon 8080, --tobii 8554)",
+    )
     add("--rate", type=float, default=200.0, metavar="HZ", help="gaze samples a second (default 200)")
     add("--once", action="store_true", help="play the video once instead of for ever")
     add("--noise-px", type=float, default=0.0, help="added to the gaze, standard deviation")
@@ -44,9 +52,11 @@ def add_verb(verbs: Verbs[argparse.ArgumentParser]) -> None:
         help="px by which the tracker is off, right and down")  # fmt: skip
     add("--gaze-distortion", type=float, default=0.0, metavar="PX",
         help="gain, shear and bend of the tracker, px at the picture's edges")  # fmt: skip
-    add("--neon", action="store_true", help="be a Neon on its phone, at 1600x1200 (H.264, RTSP), instead")
+    kind = parser.add_mutually_exclusive_group()
+    kind.add_argument("--neon", action="store_true", help="be a Neon on its phone, at 1600x1200 (H.264, RTSP), instead")
+    kind.add_argument("--tobii", action="store_true", help="be Tobii Pro Glasses 3, at 1920x1080, instead")
     add("--loss", type=float, default=0.0, metavar="SHARE", help="with --neon: packets lost on the way, 0 to 1")
-    add("--clock-offset-ms", type=float, default=0.0, metavar="MS", help="with --neon: error of its clock")
+    add("--clock-offset-ms", type=float, default=0.0, metavar="MS", help="with --neon or --tobii: error of its clock")
     add("--restart", type=float, default=0.0, metavar="S", help="with --neon: leave for 2 s whenever S seconds passed")
     add("--announce", action="store_true", help="with --neon: be found in the network by neon:")
     add("--seed", type=int, default=0, help="of the noise, the wandering and the distortion")
@@ -55,8 +65,10 @@ def add_verb(verbs: Verbs[argparse.ArgumentParser]) -> None:
 def _simulate(args: argparse.Namespace) -> None:
     from realtime.simulation.calibration_wearer import SimulatedBias
 
-    if not args.neon and (args.loss or args.clock_offset_ms or args.restart or args.announce):
-        raise SettingsError("--loss, --clock-offset-ms, --restart and --announce belong to --neon")
+    if not args.neon and (args.loss or args.restart or args.announce):
+        raise SettingsError("--loss, --restart and --announce belong to --neon")
+    if not (args.neon or args.tobii) and args.clock_offset_ms:
+        raise SettingsError("--clock-offset-ms belongs to --neon and --tobii")
     content, description = _open_content(args)
     gaze: Path | Literal["wander"] = "wander"
     if args.gaze != "wander":
@@ -73,15 +85,22 @@ def _simulate(args: argparse.Namespace) -> None:
 def _open_device(
     args: argparse.Namespace, content: Path | TargetClip | TableClip, gaze: Path | Literal["wander"],
     options: dict[str, Any],
-) -> tuple[SimulatedTracker | SimulatedNeon, str]:  # fmt: skip
+) -> tuple[SimulatedTracker | SimulatedNeon | SimulatedGlasses, str]:  # fmt: skip
     """Open the device and return it with the kind of its address."""
-    if not args.neon:
+    if not (args.neon or args.tobii):
         from realtime.simulation.device import SimulatedTracker
 
         port = 50020 if args.port is None else args.port
         return SimulatedTracker(content, gaze, port=port, lsl=args.lsl, **options), "pupil"
     if args.lsl:
-        raise SettingsError("--lsl does not go with --neon; leave out one of the two")
+        raise SettingsError(f"--lsl does not go with --{'neon' if args.neon else 'tobii'}; leave out one of the two")
+    if args.tobii:
+        from realtime.simulation.tobii.glasses import GlassesFaults, SimulatedGlasses
+
+        port = 8554 if args.port is None else args.port
+        return SimulatedGlasses(
+            content, gaze, port=port, faults=GlassesFaults(args.clock_offset_ms / 1e3), **options
+        ), "tobii"
     from realtime.simulation.neon.companion_device import CompanionFaults, SimulatedNeon
 
     faults = CompanionFaults(args.loss, args.clock_offset_ms / 1e3, args.restart)

@@ -5,10 +5,8 @@ A table says what opens each kind; the library of a kind (ZeroMQ, OpenCV's captu
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from realtime.errors import SourceError
 from realtime.session.lsl_input import open_lsl_gaze
@@ -16,6 +14,7 @@ from realtime.session.source_options import (
     parse_choice,
     parse_flag,
     parse_fps,
+    parse_host_and_port,
     parse_number,
     parse_options,
     parse_path,
@@ -23,8 +22,9 @@ from realtime.session.source_options import (
     split_path,
     take_options,
 )
+from realtime.session.tobii_input import open_tobii_frames, open_tobii_gaze
 from realtime.sources.headset_recordings.detection import detect_recording, list_recordings
-from realtime.sources.names import LISTENING, STREAMS, SourceName, check_device_host, parse_source, parse_stream
+from realtime.sources.names import LISTENING, STREAMS, SourceName, parse_source, parse_stream
 from realtime.types import FrameSource, GazeSource
 
 if TYPE_CHECKING:
@@ -33,12 +33,12 @@ if TYPE_CHECKING:
     from realtime.sources.realsense.camera import StreamMode
 
 FRAME_SPECS = (
-    "pupil://HOST:PORT, camera:N, neon:, file:PATH (a video, a folder of pictures or a headset's recording), "
+    "pupil://HOST:PORT, camera:N, neon:, tobii://HOST, file:PATH (a video, pictures or a headset's recording), "
     "recording:FILE.mcap, http://HOST/PATH (also udp, rtmp, srt), rtsp://HOST/PATH, realsense:, browser: and whip: "
     "(with --view)"
 )
 GAZE_SPECS = (
-    "pupil://HOST:PORT, neon:, trace:FILE.csv (with frames from file:), recording: (with frames from "
+    "pupil://HOST:PORT, neon:, tobii://HOST, trace:FILE.csv (with frames from file:), recording: (with frames from "
     "recording:FILE.mcap), lsl:NAME, browser:, webcam or whip: (these three with --view)"
 )
 DEPTH_SPECS = (
@@ -52,9 +52,10 @@ def open_frames(spec: str) -> FrameSource:
     """Open the source of frames named by `spec`; raises `SourceError`.
 
     pupil://HOST[:PORT] - the device may appear later. neon://HOST[:PORT], or neon: for the only Neon or Invisible in
-    the network - may appear later. camera:N[?width=&height=&fps=] - the camera may appear later; on Linux also
-    camera:/dev/PATH. file:PATH[?loop=1&realtime=0&fps=24], or a path alone - must exist; fps is for folders of
-    pictures. A folder may also be a recording of Pupil Core, Neon or Invisible; its gaze is the same name.
+    the network - may appear later; likewise tobii: for Tobii Pro Glasses 3. camera:N[?width=&height=&fps=] - the
+    camera may appear later; on Linux also camera:/dev/PATH.
+    file:PATH[?loop=1&realtime=0&fps=24], or a path alone - must exist; fps is for folders of pictures. A folder may
+    also be a recording of Pupil Core, Neon or Invisible; its gaze is the same name.
     rtsp://[?transport=udp], http://, udp://, rtmp:// - may appear later. ?hwaccel=auto decodes a video on a device.
     recording:FILE.mcap[?realtime=0] - a file of `gazecast run --record`; its gaze is `recording:`.
     browser: - the camera or clip of the live page, whose server passes the frames to it.
@@ -97,7 +98,7 @@ def open_depth(spec: str, frames: FrameSource, frames_spec: str, *, scale_m: Dep
 def _open_pupil_frames(name: SourceName) -> FrameSource:
     from realtime.sources.pupil.device_sources import PupilFrames
 
-    return PupilFrames(*_parse_host_and_port(name))
+    return PupilFrames(*parse_host_and_port(name, _REMOTE_PORT))
 
 
 def _open_neon_frames(name: SourceName) -> FrameSource:
@@ -190,7 +191,7 @@ def _open_browser_frames(name: SourceName) -> FrameSource:
 def _open_pupil_gaze(name: SourceName, frames: FrameSource | None, min_confidence: float) -> GazeSource:
     from realtime.sources.pupil.device_sources import PupilGaze
 
-    return PupilGaze(*_parse_host_and_port(name))
+    return PupilGaze(*parse_host_and_port(name, _REMOTE_PORT))
 
 
 def _open_neon_gaze(name: SourceName, frames: FrameSource | None, min_confidence: float) -> GazeSource:
@@ -265,8 +266,8 @@ def _open_pupil_depth(
         raise SourceError(
             f"{name.shown!r} is the frames' own device, and frames come from {frames_name.shown}; name its host"
         )
-    host, port = _parse_host_and_port(frames_name if is_own else name)
-    is_same = is_own or (is_same_kind and _parse_host_and_port(frames_name) == (host, port))
+    host, port = parse_host_and_port(frames_name if is_own else name, _REMOTE_PORT)
+    is_same = is_own or (is_same_kind and parse_host_and_port(frames_name, _REMOTE_PORT) == (host, port))
     return PupilDepth(host, port, same_clock=is_same, scale_m=scale_m)
 
 
@@ -347,28 +348,13 @@ def parse_neon_address(name: SourceName) -> CompanionAddress | None:
 
     if not name.rest.strip("/"):
         return None
-    return CompanionAddress(*_parse_host_and_port(name, DEFAULT_PORT))
-
-
-def _parse_host_and_port(name: SourceName, default_port: int = _REMOTE_PORT) -> tuple[str, int]:
-    try:
-        url = urlsplit(name.text)
-        host, port = url.hostname, url.port if url.port is not None else default_port
-    except ValueError:
-        host, port = None, 0
-    extra = "" if host is None else url.path.strip("/") + url.query + (url.username or "")
-    if not host or extra or not 0 < port < 65536 or not re.fullmatch(r"[\w.:%-]+", host):
-        kind = name.kind
-        raise SourceError(
-            f"{name.shown!r} is no device; expected {kind}://HOST:PORT, for instance {kind}://127.0.0.1:{default_port}"
-        )
-    check_device_host(host)
-    return host, port
+    return CompanionAddress(*parse_host_and_port(name, DEFAULT_PORT))
 
 
 _FRAMES: dict[str, Callable[[SourceName], FrameSource]] = {
     "pupil": _open_pupil_frames,
     "neon": _open_neon_frames,
+    "tobii": open_tobii_frames,
     "camera": _open_camera,
     "file": _open_video,
     "recording": _open_recording,
@@ -380,6 +366,7 @@ _FRAMES: dict[str, Callable[[SourceName], FrameSource]] = {
 _GAZE: dict[str, Callable[[SourceName, FrameSource | None, float], GazeSource]] = {
     "pupil": _open_pupil_gaze,
     "neon": _open_neon_gaze,
+    "tobii": open_tobii_gaze,
     "trace": _open_trace,
     "file": _open_headset_gaze,
     "recording": _open_recorded_gaze,

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
 
 from realtime.errors import SourceError
+from realtime.sources.names import SourceName, check_device_host
 
 
 def split_path(spec: str, rest: str, *allowed: str) -> tuple[str, dict[str, str]]:
@@ -85,3 +86,20 @@ def parse_pixels(spec: str, options: dict[str, str], name: str) -> tuple[int, in
     if found is None:
         raise SourceError(f"{spec!r}: {name} is {options[name]!r}; expected WIDTHxHEIGHT in pixels, such as 1920x1080")
     return int(found[1]), int(found[2])
+
+
+def parse_host_and_port(name: SourceName, default_port: int) -> tuple[str, int]:
+    """Return host and port of a device's address; raises `SourceError`."""
+    try:
+        url = urlsplit(name.text)
+        host, port = url.hostname, url.port if url.port is not None else default_port
+    except ValueError:
+        host, port = None, 0
+    extra = "" if host is None else url.path.strip("/") + url.query + (url.username or "")
+    if not host or extra or not 0 < port < 65536 or not re.fullmatch(r"[\w.:%-]+", host):
+        kind = name.kind
+        raise SourceError(
+            f"{name.shown!r} is no device; expected {kind}://HOST:PORT, for instance {kind}://127.0.0.1:{default_port}"
+        )
+    check_device_host(host)
+    return host, port

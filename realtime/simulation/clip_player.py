@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 
 from realtime.errors import SourceError
 from realtime.infra.interrupts import InterruptHandler
@@ -111,3 +112,21 @@ class ClipPlayer:
 
     def _close(self) -> None:
         """Free the ports."""
+
+
+def prepend_frame(first: EncodedFrame, frames: Iterator[EncodedFrame]) -> Generator[EncodedFrame]:
+    """Yield a frame that was needed before the others."""
+    yield first
+    yield from frames
+
+
+def bind_port(host: str, port: int) -> socket.socket:
+    """Bind a port for TCP, 0 for a free one; raises `SourceError`."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise SourceError(f"cannot listen on {host}:{port}: {error.strerror or error}; choose another --port") from None
+    return listener

@@ -6,7 +6,7 @@ import asyncio
 import socket
 import threading
 import time
-from collections.abc import Callable, Coroutine, Generator, Iterator
+from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -19,7 +19,7 @@ from aiohttp import web
 
 from realtime.errors import SourceError
 from realtime.simulation.calibration_wearer import SimulatedBias, TargetClip
-from realtime.simulation.clip_player import ClipPlayer
+from realtime.simulation.clip_player import ClipPlayer, bind_port, prepend_frame
 from realtime.simulation.encoded_frames import EncodedFrame, load_ahead
 from realtime.simulation.gaze_signal import SACCADE_S, GazeSignal
 from realtime.simulation.neon.companion_server import DEVICE_NAME, CompanionServer, answer_time_echo
@@ -99,7 +99,7 @@ class SimulatedNeon(ClipPlayer):
         encode = SceneEncoder(clip.fps, size).encode
         self._clip_frames = load_ahead(clip, seed if trace is None else None, loop=loop, encode=encode)
         first = next(self._clip_frames)
-        super().__init__(_prepend(first, self._clip_frames), 1 / clip.fps, signal)
+        super().__init__(prepend_frame(first, self._clip_frames), 1 / clip.fps, signal)
         self._epoch_s = time.time() - time.monotonic() + faults.clock_offset_s
         streams = {
             "gaze": ServedStream("com.pupillabs.gaze1"),
@@ -116,7 +116,7 @@ class SimulatedNeon(ClipPlayer):
         self._server = CompanionServer(self.sensors, is_invisible=faults.is_invisible, time_echo=faults.has_time_echo)
         self._host, self._announce = host, announce
         self._is_away, self._is_listening = threading.Event(), threading.Event()
-        self._listener: socket.socket | None = _bind(host, port)
+        self._listener: socket.socket | None = bind_port(host, port)
         self.port = int(self._listener.getsockname()[1])
         self._blink_s: float | None = None
         self._planned: list[tuple[float, Literal["saccade", "fixation"]]] = []
@@ -190,7 +190,7 @@ class SimulatedNeon(ClipPlayer):
         self._server.rtsp_port = await self._open_server(stack, partial(serve_client, self._rtsp.answer))
         echo = partial(answer_time_echo, self.clock_s)
         self._server.echo_port = await self._open_server(stack, partial(serve_client, echo))
-        listener, self._listener = self._listener or _bind(self._host, self.port), None
+        listener, self._listener = self._listener or bind_port(self._host, self.port), None
         await web.SockSite(runner, listener).start()
         if self._announce:
             await _announce(stack, self._host, self.port)
@@ -255,23 +255,6 @@ class SimulatedNeon(ClipPlayer):
 
     def _unix_ns(self, at_s: float) -> int:
         return round((at_s + self._epoch_s) * 1e9)
-
-
-def _prepend(first: EncodedFrame, frames: Iterator[EncodedFrame]) -> Generator[EncodedFrame]:
-    yield first
-    yield from frames
-
-
-def _bind(host: str, port: int) -> socket.socket:
-    """Bind the port of HTTP; raises `SourceError`."""
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as error:
-        listener.close()
-        raise SourceError(f"cannot listen on {host}:{port}: {error.strerror or error}; choose another --port") from None
-    return listener
 
 
 async def _announce(stack: AsyncExitStack, host: str, port: int) -> None:

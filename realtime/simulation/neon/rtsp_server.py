@@ -140,7 +140,7 @@ class RtspServer:
         reports: asyncio.Task[None] | None = None
         try:
             while True:
-                method, url, headers = await _read_request(reader)
+                method, url, headers = await read_request(reader)
                 name = next((name for name in self._streams if name in url), "")
                 status, extra, body = "200 OK", {"Session": "1;timeout=60"}, ""
                 if method == "OPTIONS":
@@ -185,7 +185,7 @@ class RtspServer:
             await asyncio.sleep(REPORT_S)
 
 
-async def _read_request(reader: asyncio.StreamReader) -> tuple[str, str, dict[str, str]]:
+async def read_request(reader: asyncio.StreamReader) -> tuple[str, str, dict[str, str]]:
     """Read (method, URL, headers in lower case); raises `ValueError` for what is no request."""
     lines = (await reader.readuntil(b"\r\n\r\n")).decode("ascii", "replace").split("\r\n")
     method, url, _ = lines[0].split()

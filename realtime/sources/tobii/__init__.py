@@ -1,0 +1,1 @@
+"""Receives frames and gaze of Tobii Pro Glasses 3."""
