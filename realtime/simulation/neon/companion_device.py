@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -96,8 +96,9 @@ class SimulatedNeon(ClipPlayer):
         faults = self._faults = faults or CompanionFaults()
         random = np.random.default_rng(seed)
         signal = GazeSignal(trace, rate_hz, noise_px, blink_every_s, error or SimulatedBias(), random)
-        encode = SceneEncoder(clip.fps, size).encode
-        self._clip_frames = load_ahead(clip, seed if trace is None else None, loop=loop, encode=encode)
+        encoder = SceneEncoder(clip.fps, size)
+        self._move_point = encoder.move_point if trace is not None else lambda x, y: (x, y)
+        self._clip_frames = load_ahead(clip, seed if trace is None else None, loop=loop, encode=encoder.encode)
         first = next(self._clip_frames)
         super().__init__(prepend_frame(first, self._clip_frames), 1 / clip.fps, signal)
         self._epoch_s = time.time() - time.monotonic() + faults.clock_offset_s
@@ -228,7 +229,8 @@ class SimulatedNeon(ClipPlayer):
             self._planned += [(start_s, "saccade"), (until_s, "fixation")]
 
     def _send_gaze(self, sample: TracePoint, size: tuple[int, int]) -> None:
-        x, y, confidence = self._gaze.measure(sample, size)
+        x, y = self._move_point(sample.x, sample.y)
+        x, y, confidence = self._gaze.measure(replace(sample, x=x, y=y), size)
         at_s = self._started_s + sample.timestamp
         self._send("gaze", pack_gaze(x, y, True, self._faults.gaze_bytes), at_s)
         is_blink = confidence < 0.5
