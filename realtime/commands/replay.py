@@ -21,7 +21,7 @@ from realtime.infra.progress import ProgressReporter
 from realtime.recording.exact_replay import ExactReplay, ReplaySummary
 from realtime.recording.reader import RecordingReader
 from realtime.recording.writer import RecordingFile
-from realtime.session.engine import CancellableProgress, open_engine
+from realtime.session.engine import CancellableProgress, open_engine, open_recognizer
 from realtime.tracking.tracker import Tracker
 
 ENGINE = ("backend", "model", "precision", "device")
@@ -80,8 +80,10 @@ def replay_exactly(
         file = RecordingFile(out, dataclasses.replace(recording.about, engine=engine)) if out is not None else None
         if file is not None:
             stack.callback(file.close)
+        open_objects = partial(open_recognizer, config.engine, config.models, watched)
         make_tracker = partial(Tracker, settings=config.tracker, frame_time=recording.about.frame_time)
-        replay, digest, begun_ns = ExactReplay(recording, encoder, decoder, make_tracker), hashlib.sha256(), now_ns()
+        replay = ExactReplay(recording, encoder, decoder, make_tracker, open_objects)
+        digest, begun_ns = hashlib.sha256(), now_ns()
         for mask in replay.replay_masks():
             interrupts.raise_if_requested()
             digest.update(mask.replayed or b"")

@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from engines import Encoder
+from engines.recognition.base import ObjectRecognizer
 from realtime.comms.mask_encoding import Encoding
 from realtime.infra.channels import BoundedQueue, Latest
 from realtime.infra.error_guard import ErrorGuard
@@ -32,6 +34,9 @@ class PipelineOptions:
     wants_overlay: called for every frame; an overlay is drawn and published where it returns True.
     commands: user commands, executed between two frames.
     observers: are called with everything that happens.
+    open_recognizer: opens what recognizes objects in keyframes, or returns None; called with the run's encoder, on a
+        thread of its own once the first keyframe is encoded, or before it where every frame counts.
+    recognizer_share: of the time of encoding that recognizing may add.
     """
 
     frame_size: tuple[int, int] | None = None
@@ -43,6 +48,8 @@ class PipelineOptions:
     jpeg_quality: int = 80
     commands: CommandQueue = field(default_factory=CommandQueue)
     observers: Sequence[PipelineObserver] = ()
+    open_recognizer: Callable[[Encoder], ObjectRecognizer | None] = lambda encoder: None
+    recognizer_share: float = 0.08
 
 
 class PipelineContext:

@@ -10,6 +10,7 @@ from realtime.infra.clock import now_ns
 from realtime.infra.threads import lower_priority
 from realtime.pipeline.adaptive_encoder import AdaptiveEncoder
 from realtime.pipeline.context import PipelineContext
+from realtime.pipeline.recognition import RecognitionWorker
 from realtime.tracking.keyframe import Keyframe
 from realtime.types import Frame, FrameRef
 
@@ -24,6 +25,7 @@ class EncodeWorker:
         self._encoded = threading.Event()
         self._busy_since_ns: int | None = None
         self._encoder: Encoder | None = None
+        self.recognition = RecognitionWorker(context)
 
     def run(self, encoder: Encoder) -> None:
         """Encode until the channel closes; the body of the encode thread."""
@@ -61,6 +63,7 @@ class EncodeWorker:
     def release(self) -> None:
         """End the wait in `encode_and_wait`; call it after `stopping` was set."""
         self._encoded.set()
+        self.recognition.release()
 
     def busy_ns(self, at_ns: int) -> int:
         """Return how long the present encode has lasted at host time `at_ns`; 0 when idle."""
@@ -71,12 +74,14 @@ class EncodeWorker:
         context = self._context
         begun_ns = self._busy_since_ns = now_ns()
         embedding = encoder.encode(frame.image)
+        encode_ns = now_ns() - begun_ns
+        objects = self.recognition.recognize(frame, encode_ns)
         done_ns = now_ns()
-        keyframe = Keyframe.from_frame(frame, embedding, done_ns - begun_ns, done_ns)
+        keyframe = Keyframe.from_frame(frame, embedding, encode_ns, done_ns, objects)
         context.keyframes.put(keyframe)
         context.frames.wake()
         context.notify(lambda observer: observer.on_keyframe(keyframe))
-        encode_ms = (done_ns - begun_ns) / 1e6
+        encode_ms = encode_ns / 1e6
         context.metrics.count_event("keyframes", done_ns)
         context.metrics.observe("encode", encode_ms, done_ns)
         context.publisher.publish("keyframe", KeyframeMessage(FrameRef.of(frame), encode_ms).to_fields())

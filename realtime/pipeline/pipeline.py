@@ -81,6 +81,10 @@ class Pipeline:
             lambda clock_ns: self._make_tracker(self._decoder, clock_ns), self._context.publisher, now_ns,
             encoding=self._context.options.encoding, on_call=self._on_tracker_call,
         )  # fmt: skip
+        if self._context.options.every_frame:
+            self._encode_worker.recognition.open_now(self._encoder)
+        else:
+            self._spawn("recognizer", self._encode_worker.recognition.open, self._encoder)
         self._spawn("track", self._track_worker.run, self._tracker)
         self._spawn("encode", self._encode_worker.run, self._encoder)
         if isinstance(self._encoder, AdaptiveEncoder):
@@ -110,6 +114,7 @@ class Pipeline:
         if self._context.ready.is_set() and not any(thread.is_alive() for thread in self._threads):
             self._encoder.close()
             self._decoder.close()
+            self._encode_worker.recognition.close()
 
     @property
     def mask_count(self) -> int:

@@ -27,12 +27,14 @@ class EncodedKeyframe:
     """Holds the key of an encoded frame, the duration of its encode and the time of its end, host ns.
 
     picture_side: at which it was encoded, see `Letterbox`; 0 is the engine's usual one.
+    is_searched: whether objects were recognized in it.
     """
 
     frame: FrameKey
     encode_ns: int
     encoded_ns: int
     picture_side: int = 0
+    is_searched: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,4 +139,5 @@ def _encoded(keyframe: Keyframe | None) -> EncodedKeyframe | None:
     if keyframe is None:
         return None
     side = keyframe.embedding.letterbox.picture_side
-    return EncodedKeyframe(FrameKey.of(keyframe), keyframe.encode_ns, keyframe.encoded_ns, side)
+    is_searched = keyframe.objects is not None
+    return EncodedKeyframe(FrameKey.of(keyframe), keyframe.encode_ns, keyframe.encoded_ns, side, is_searched)

@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 
 from engines import Decoder, Encoder
+from engines.recognition.base import ObjectRecognizer
 from engines.sam import SamEncoder
 from realtime.pipeline.publisher import MessagePublisher
 from realtime.pipeline.tracker_log import EncodedKeyframe, LoggedTracker, TrackerCall
@@ -57,9 +59,16 @@ class ExactReplay:
     """Replays a recording once, and counts differences in `summary`."""
 
     def __init__(
-        self, recording: RecordingReader, encoder: Encoder, decoder: Decoder, make_tracker: MakeTracker
+        self,
+        recording: RecordingReader,
+        encoder: Encoder,
+        decoder: Decoder,
+        make_tracker: MakeTracker,
+        open_recognizer: Callable[[], ObjectRecognizer | None] = lambda: None,
     ) -> None:
+        """open_recognizer: called if objects were recognized in the run."""
         self._recording, self._encoder = recording, encoder
+        self._open_recognizer = cache(open_recognizer)
         self.summary = ReplaySummary()
         self._clock = _ReplayedClock()
         self._stamp_ns = 0
@@ -140,7 +149,9 @@ class ExactReplay:
             embedding = self._encoder.encode(frame.image, side)
         else:
             embedding = self._encoder.encode(frame.image)
-        return Keyframe.from_frame(frame, embedding, encoded.encode_ns, encoded.encoded_ns)
+        recognizer = self._open_recognizer() if encoded.is_searched else None
+        objects = recognizer.recognize(frame.image) if recognizer is not None else None
+        return Keyframe.from_frame(frame, embedding, encoded.encode_ns, encoded.encoded_ns, objects)
 
 
 class _ReplayedClock:

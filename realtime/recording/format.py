@@ -164,12 +164,12 @@ class _CommandFields(msgspec.Struct):
 
 
 class _CallFields(msgspec.Struct, kw_only=True):
-    """frame: index, received_ns. keyframe: those, encode_ns, encoded_ns and, since pictures vary in size, its side."""
+    """frame: index, received_ns. keyframe: those, encode_ns, encoded_ns; then its side, and 1 if it was searched."""
 
     call: CallKind
     frame: tuple[int, int] | None = None
     samples: list[list[Any]]
-    keyframe: Annotated[tuple[int, ...], msgspec.Meta(min_length=4, max_length=5)] | None = None
+    keyframe: Annotated[tuple[int, ...], msgspec.Meta(min_length=4, max_length=6)] | None = None
     commands: list[_CommandFields]
     clock_ns: tuple[int, ...]
     published: MessageStamp | None = None
@@ -191,7 +191,14 @@ def pack_tracker_call(call: TrackerCall) -> bytes:
 
 
 def _list_keyframe(keyframe: EncodedKeyframe) -> list[int]:
-    return [*_list_key(keyframe.frame), keyframe.encode_ns, keyframe.encoded_ns, keyframe.picture_side]
+    times = keyframe.encode_ns, keyframe.encoded_ns
+    return [*_list_key(keyframe.frame), *times, keyframe.picture_side, int(keyframe.is_searched)]
+
+
+def _to_keyframe(fields: tuple[int, ...]) -> EncodedKeyframe:
+    index, received_ns, encode_ns, encoded_ns, *later = fields
+    side, is_searched = [*later, 0, 0][:2]
+    return EncodedKeyframe(FrameKey(index, received_ns), encode_ns, encoded_ns, side, bool(is_searched))
 
 
 def read_tracker_call(data: bytes) -> TrackerCall:
@@ -204,7 +211,7 @@ def read_tracker_call(data: bytes) -> TrackerCall:
         fields.call,
         FrameKey(*frame) if frame is not None else None,
         tuple(map(_to_sample, fields.samples)),
-        EncodedKeyframe(FrameKey(*keyframe[:2]), *keyframe[2:]) if keyframe is not None else None,
+        _to_keyframe(keyframe) if keyframe is not None else None,
         tuple(command.to_command() for command in fields.commands),
         fields.clock_ns,
         fields.published,

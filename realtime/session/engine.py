@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from engines import Decoder, Encoder, EngineSettings, load, weights
+from engines.recognition.base import ObjectRecognizer
 from engines.sam import SamDecoder, SamEncoder
 from realtime.infra.interrupts import InterruptHandler
 from realtime.infra.progress import EngineProgress, ProgressReporter
@@ -87,6 +88,26 @@ def _load(
         return load(settings, None, frame_size=size, report=progress.show_line)
     folder = weights.pull_model(settings.model, root=models, report=progress.show_bytes)
     return load(settings, folder, frame_size=size, report=EngineProgress(progress))
+
+
+def open_recognizer(
+    settings: EngineSettings, models: Path | None, progress: ProgressReporter, encoder: Encoder | None = None
+) -> ObjectRecognizer | None:
+    """Open what recognizes objects; None where the settings turn it off, or leave it to a machine that lacks the means.
+
+    encoder: of a live run, whose measured speed decides. Raises `EngineError`.
+    """
+    is_wanted = settings.recognizer == "nanodet"
+    if settings.recognizer == "off" or (settings.backend == "fake" and not is_wanted):
+        return None
+    is_slow = isinstance(encoder, AdaptiveEncoder) and encoder.is_slow
+    if not is_wanted and (is_slow or not weights.is_cached("nanodet", root=models)):
+        return None
+    folder = weights.pull_model("nanodet", root=models, report=progress.show_bytes)
+    from engines.recognition.detector import SMALL_SIDE, TRAINED_SIDE, ObjectDetector
+
+    threads = settings.encoder_threads
+    return ObjectDetector(folder, threads=threads, side=TRAINED_SIDE if threads > 1 else SMALL_SIDE)
 
 
 def resolve_tracker_settings(settings: TrackerSettings, encoder: Encoder) -> TrackerSettings:

@@ -17,7 +17,13 @@ from realtime.media.overlay import draw_overlay
 from realtime.pipeline.context import PipelineOptions
 from realtime.pipeline.control import USER_VERBS
 from realtime.pipeline.pipeline import Pipeline
-from realtime.session.engine import CancellableProgress, open_engine, preload_engine, resolve_tracker_settings
+from realtime.session.engine import (
+    CancellableProgress,
+    open_engine,
+    open_recognizer,
+    preload_engine,
+    resolve_tracker_settings,
+)
 from realtime.session.run_inputs import RunInputs, open_run_inputs
 from realtime.session.run_outputs import RunOutputs, open_run_outputs
 from realtime.session.view import RunView
@@ -73,6 +79,8 @@ def _build_pipeline(
         jpeg_quality=config.publish.jpeg_quality,
         commands=outputs.commands,
         observers=tuple(outputs.observers),
+        open_recognizer=lambda encoder: open_recognizer(config.engine, config.models, progress, encoder),
+        recognizer_share=config.engine.recognizer_share,
     )
     tracker = config.tracker
     preloaded = None if is_fast else preload_engine(config.engine, config.models, progress)

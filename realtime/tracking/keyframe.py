@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from engines import Embedding
+from engines.recognition.base import RecognizedObject
 from realtime.types import Frame
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Keyframe:
-    """An encoded frame, without its picture. `size` is (width, height) in px; `encode_ns` a duration."""
+    """An encoded frame, without its picture. `size` is (width, height) in px; `encode_ns` a duration.
+
+    objects: that were recognized in it; None where it was not searched.
+    """
 
     index: int
     timestamp: float
@@ -20,9 +24,17 @@ class Keyframe:
     embedding: Embedding
     encode_ns: int
     encoded_ns: int
+    objects: tuple[RecognizedObject, ...] | None = None
 
     @classmethod
-    def from_frame(cls, frame: Frame, embedding: Embedding, encode_ns: int, encoded_ns: int) -> Keyframe:
+    def from_frame(
+        cls,
+        frame: Frame,
+        embedding: Embedding,
+        encode_ns: int,
+        encoded_ns: int,
+        objects: tuple[RecognizedObject, ...] | None = None,
+    ) -> Keyframe:
         """Make it from a frame and its embedding; `encode_ns` is a duration, `encoded_ns` a host time."""
         times = frame.timestamp, frame.captured_ns, frame.received_ns
-        return cls(frame.index, *times, frame.size, embedding, encode_ns, encoded_ns)
+        return cls(frame.index, *times, frame.size, embedding, encode_ns, encoded_ns, objects)

@@ -51,12 +51,13 @@ class GazeMaskDecoder:
         fixed_level: int | None,
         is_level_chosen: bool,
         interval_ns: float,
+        is_hurried: bool,
     ) -> TrackedMask | None:
         """Decode the object under a fixation; None for other eye movements or without a usable keyframe.
 
         warped: the shown mask in the newest frame. fixed_level: its granularity, which the user chose
         (`is_level_chosen`) or a long fixation stepped to; such a step may not take in a neighbour.
-        interval_ns: between two frames, 0 while unknown.
+        interval_ns: between two frames, 0 while unknown. is_hurried: a frame waits for its mask.
         """
         chain = self._motion.chain(keyframe.index) if keyframe is not None else None
         if keyframe is None or chain is None or not estimate.is_steady or not is_inside(estimate.point_px, frame):
@@ -67,7 +68,9 @@ class GazeMaskDecoder:
         shown_on = warped.provenance.keyframe if warped is not None else None
         is_carried = shown_on is not None and shown_on.index < keyframe.index
         remembered = warped.mask if warped is not None and is_carried else None
-        answer = self._prompter.decode_gaze(estimate, keyframe, chain, remembered, has_stayed=shown_on is keyframe)
+        answer = self._prompter.decode_gaze(
+            estimate, keyframe, chain, remembered, has_stayed=shown_on is keyframe, is_hurried=is_hurried
+        )
         belief = self._judge(answer, warped.belief if warped is not None else None, interval_ns)
         found = belief.hypotheses[0]
         candidates, index, confidence = found.candidates, found.index, belief.confidence

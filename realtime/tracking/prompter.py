@@ -32,7 +32,7 @@ class PrompterSettings:
         exposure and interval are about as long.
     reprompt_radii: a fixation that has moved on its object by so many error radii is decoded again.
     voters: number of points on the circle of the error radius that are prompted too, one at a time; 0 for none.
-    least_box_confidence: a found box of at least this confidence is prompted beside the point.
+    least_box_confidence: the box of a recognized object of at least this score is prompted beside the point.
     memory_box: without one, the box of the shown mask, carried from an earlier keyframe, is prompted beside the point.
         It helps what moves over a still background, but not on filmed clips, and makes `confidence` too high.
     """
@@ -40,7 +40,7 @@ class PrompterSettings:
     keyframe_gaze_s: float = 0.05
     reprompt_radii: float = 0.5
     voters: int = 4
-    least_box_confidence: float = 0.5
+    least_box_confidence: float = 0.25
     memory_box: bool = False
 
     def __post_init__(self) -> None:
@@ -59,10 +59,11 @@ class PromptResult:
 
     onset_ns: of the fixation; unused for a mask's prompt.
     sample, keyframe_px: the gaze sample, and the prompt point in the keyframe, px.
-    voters: points round the prompt with their own candidates, as far as they were decoded.
+    voters: points with their own candidates, as far as they were decoded: the prompt's point with `box_px` beside it,
+        if there is such a box, then points round it.
     decode_ns: begin and end, host.
     has_box: whether the prompt has a box, beyond which no candidate reaches.
-    boxed: candidates of the point with a box beside it; None without a box.
+    box_px: (4,) x0 y0 x1 y1 in the keyframe, of the object that is probably meant; None without one.
     """
 
     keyframe: Keyframe
@@ -74,13 +75,12 @@ class PromptResult:
     decode_ns: tuple[int, int]
     voters: tuple[PointCandidates, ...] = ()
     has_box: bool = False
-    boxed: MaskCandidates | None = None
+    box_px: Floats | None = None
 
     @property
     def all_candidates(self) -> list[PointCandidates]:
-        """The candidates of the prompt, with and without its box, and of its voters."""
-        own = [self.candidates] if self.boxed is None else [self.candidates, self.boxed]
-        return [*((self.keyframe_px, candidates) for candidates in own), *self.voters]
+        """The candidates of the prompt and of its voters."""
+        return [(self.keyframe_px, self.candidates), *self.voters]
 
     def area(self, index: int) -> int:
         """Count the logits inside one of the candidates."""
@@ -124,12 +124,14 @@ class MaskPrompter:
         remembered: Mask | None = None,
         *,
         has_stayed: bool = False,
+        is_hurried: bool = False,
     ) -> PromptResult:
         """Decode a fixation on a keyframe, or return the cached result while the prompt is the same.
 
         chain: from the newest frame to the keyframe. remembered: the mask of the fixated object in the newest frame, on
         the working grid, from an earlier keyframe. has_stayed: the gaze is on this keyframe's mask, carried: motion
         that errs a little moves the prompt of a pursuit with every frame, but the object is the same.
+        is_hurried: a frame waits for its mask, so that a found box is left for idle time.
         """
         sample, prompt_px = self._locate_prompt(estimate, keyframe, chain)
         answer = self._answer
@@ -140,17 +142,17 @@ class MaskPrompter:
             and (has_stayed or self._is_near(answer, prompt_px, estimate.radius_px))
         ):
             return answer
-        prompts = [Prompt.click(*prompt_px)]
+        prompt = Prompt.click(*prompt_px)
         box = self._find_box(keyframe, prompt_px, estimate.radius_px)
         if box is None and remembered is not None and self._settings.memory_box:
             box = self._limit_box(find_mask_box(remembered, chain), keyframe, prompt_px, estimate.radius_px)
-        if box is not None:
-            prompts.append(replace(prompts[0], box_px=box))
-        found, decode_ns = self._decode(keyframe, *prompts)
+        candidates, decode_ns = self._decode(keyframe, prompt)
         self._answer = PromptResult(
-            keyframe, estimate.onset_ns, sample, prompt_px, estimate.radius_px, found[0], decode_ns,
-            boxed=found[1] if box is not None else None,
+            keyframe, estimate.onset_ns, sample, prompt_px, estimate.radius_px, candidates, decode_ns,
+            box_px=box,
         )  # fmt: skip
+        if box is not None and not is_hurried:
+            self.vote()
         return self._answer
 
     def _is_near(self, answer: PromptResult, prompt_px: tuple[float, float], radius_px: float) -> bool:
@@ -181,7 +183,7 @@ class MaskPrompter:
         prompt: with its point first. sample, radius_px: of the gaze that found the object.
         """
         if self._mask_answer is None or self._mask_answer.keyframe is not keyframe:
-            (candidates,), decode_ns = self._decode(keyframe, prompt)
+            candidates, decode_ns = self._decode(keyframe, prompt)
             x, y = map(float, prompt.points_px[0])
             self._mask_answer = PromptResult(
                 keyframe, 0, sample, (x, y), radius_px, candidates, decode_ns, has_box=True
@@ -190,12 +192,12 @@ class MaskPrompter:
 
     def decode_point(self, answer: PromptResult) -> PromptResult:
         """Decode a result's point without the box, so that candidates may be larger."""
-        (candidates,), decode_ns = self._decode(answer.keyframe, Prompt.click(*answer.keyframe_px))
+        candidates, decode_ns = self._decode(answer.keyframe, Prompt.click(*answer.keyframe_px))
         return replace(answer, candidates=candidates, decode_ns=decode_ns, has_box=False)
 
     def decode_aside(self, answer: PromptResult, point_px: tuple[float, float]) -> MaskCandidates:
         """Decode another point of a result's keyframe, without remembering it."""
-        return self._decode(answer.keyframe, Prompt.click(*point_px))[0][0]
+        return self._decode(answer.keyframe, Prompt.click(*point_px))[0]
 
     def clear_mask_prompt(self) -> None:
         """Drop the cached result of a held mask, as when it is released."""
@@ -204,24 +206,36 @@ class MaskPrompter:
     def vote(self) -> bool:
         """Decode the next point round the last result, in some 8 ms; False when there was nothing to do."""
         answer, count = self._answer, self._settings.voters
-        if answer is None or len(answer.voters) >= count:
+        if answer is None or self.has_voted:
             return False
-        angle = 0.3 + len(answer.voters) * (2 * math.pi / count)  # not along the picture's axes, as edges often are
-        x, y = answer.keyframe_px
-        ring = x + answer.radius_px * math.cos(angle), y + answer.radius_px * math.sin(angle)
-        width, height = answer.keyframe.size
-        point = min(max(ring[0], 0.0), width - 1.0), min(max(ring[1], 0.0), height - 1.0)
-        self._answer = replace(answer, voters=(*answer.voters, (point, self.decode_aside(answer, point))))
+        at = len(answer.voters) - (answer.box_px is not None)
+        if at < 0:
+            point = answer.keyframe_px
+            candidates, _ = self._decode(answer.keyframe, replace(Prompt.click(*point), box_px=answer.box_px))
+        else:
+            angle = 0.3 + at * (2 * math.pi / count)  # not along the picture's axes, as edges often are
+            x, y = answer.keyframe_px
+            ring = x + answer.radius_px * math.cos(angle), y + answer.radius_px * math.sin(angle)
+            width, height = answer.keyframe.size
+            point = min(max(ring[0], 0.0), width - 1.0), min(max(ring[1], 0.0), height - 1.0)
+            candidates = self.decode_aside(answer, point)
+        self._answer = replace(answer, voters=(*answer.voters, (point, candidates)))
         return True
+
+    @property
+    def has_box_left(self) -> bool:
+        """Whether the last result has a box that was not decoded yet."""
+        return self._answer is not None and self._answer.box_px is not None and not self._answer.voters
 
     @property
     def has_voted(self) -> bool:
         """Whether all points round the last result were decoded."""
-        return self._answer is not None and len(self._answer.voters) == self._settings.voters
+        answer = self._answer
+        return answer is not None and len(answer.voters) == self._settings.voters + (answer.box_px is not None)
 
-    def _decode(self, keyframe: Keyframe, *prompts: Prompt) -> tuple[tuple[MaskCandidates, ...], tuple[int, int]]:
+    def _decode(self, keyframe: Keyframe, prompt: Prompt) -> tuple[MaskCandidates, tuple[int, int]]:
         begin_ns = self._clock_ns()
-        found = self._decoder.decode(keyframe.embedding, prompts)
+        (found,) = self._decoder.decode(keyframe.embedding, [prompt])
         return found, (begin_ns, self._clock_ns())
 
     def _locate_prompt(

@@ -31,7 +31,7 @@ from realtime.tracking.mask_preview import MaskPreviewer
 from realtime.tracking.mask_refinement import MaskRefiner
 from realtime.tracking.motion.flow_chain import FlowChain
 from realtime.tracking.motion.optical_flow import FlowHistory
-from realtime.tracking.prompt_box import BoxSource
+from realtime.tracking.recognition_memory import RecognitionMemory
 from realtime.tracking.prompter import MaskPrompter
 from realtime.tracking.settings import TrackerOutput, TrackerSettings
 from realtime.tracking.shown_mask import ShownMask
@@ -52,19 +52,18 @@ class Tracker:
         settings: TrackerSettings | None = None,
         *,
         frame_time: bool = False,
-        box_source: BoxSource | None = None,
     ) -> None:
         """Begin without any object.
 
         clock_ns: the host's clock. frame_time: now is the frame's own time, as for a clip played at any speed.
-        box_source: finds boxes to prompt beside the gaze.
         """
         self._clock_ns, self._frame_time = clock_ns, frame_time
         self._settings = use = settings or TrackerSettings()
         self._motion = FlowHistory(use.motion)
         self._selector = KeyframeSelector(use.keyframes)
         self._gaze = GazeFilter(use.gaze)
-        self._prompter = MaskPrompter(decoder, clock_ns, use.prompter, box_source)
+        self._objects = RecognitionMemory(self._motion)
+        self._prompter = MaskPrompter(decoder, clock_ns, use.prompter, self._objects)
         self._decoder = GazeMaskDecoder(self._prompter, self._motion, use.choice)
         self._carrier = MaskCarrier(self._motion, use.carry)
         self._refiner = MaskRefiner(clock_ns, use.clean, use.frame_share, hurry=not frame_time)
@@ -96,7 +95,7 @@ class Tracker:
         if self._overrides.is_held:
             decoded = self._decoder.redecode(warped, self._keyframe)
         else:
-            decoded = self._decode(frame, estimate, warped)
+            decoded = self._decode(frame, estimate, warped, is_hurried=not self._frame_time)
         warped, decoded = self._carrier.carry(warped, decoded)
         result = self._shown.update(
             self._now_ns, frame, estimate, decoded, warped, level=self._decoder.level,
@@ -130,9 +129,10 @@ class Tracker:
 
     def refine(self) -> bool:
         """Prompt one point round the last decode, for the frames to come, when there is time; False without need."""
-        if self._overrides.is_held or not self._decoder.is_undecided or not self._prompter.vote():
+        is_boxed = self._prompter.has_box_left
+        if self._overrides.is_held or not (is_boxed or self._decoder.is_undecided) or not self._prompter.vote():
             return False
-        if self._prompter.has_voted:
+        if is_boxed or self._prompter.has_voted:
             self._decoder.judge_again()
         return True
 
@@ -219,7 +219,9 @@ class Tracker:
         return self._frame is not None and (frame.index <= self._frame.index or frame.size != self._frame.size)
 
     def _restart(self) -> None:
-        for part in (self._motion, self._selector, self._gaze, self._prompter, self._decoder, self._carrier):
+        for part in (
+            self._motion, self._selector, self._gaze, self._objects, self._prompter, self._decoder, self._carrier,
+        ):  # fmt: skip
             part.reset()
         self._shown.restart()
         self._frame = self._keyframe = None
@@ -231,6 +233,7 @@ class Tracker:
     def _accept_keyframe(self, keyframe: Keyframe | None) -> None:
         if keyframe is not None and not self._is_before_restart(keyframe.received_ns):
             self._keyframe = keyframe
+            self._objects.find_objects(keyframe)
 
     def _should_encode(self, frame: Frame) -> bool:
         """Return whether the picture has changed, or the keyframe is so old that soon no chain will reach it."""
@@ -262,10 +265,12 @@ class Tracker:
         estimate = self._gaze.estimate(now_ns)
         return None if estimate is None or self._overrides.is_cleared(estimate.onset_ns) else estimate
 
-    def _decode(self, frame: Frame, estimate: GazeEstimate | None, warped: TrackedMask | None) -> TrackedMask | None:
+    def _decode(
+        self, frame: Frame, estimate: GazeEstimate | None, warped: TrackedMask | None, *, is_hurried: bool = False
+    ) -> TrackedMask | None:
         if estimate is None:
             return None
         return self._decoder.decode(
             frame, estimate, warped, self._keyframe, fixed_level=self._shown.fixed_level,
-            is_level_chosen=self._shown.is_level_chosen, interval_ns=self._refiner.interval_ns,
+            is_level_chosen=self._shown.is_level_chosen, interval_ns=self._refiner.interval_ns, is_hurried=is_hurried,
         )  # fmt: skip

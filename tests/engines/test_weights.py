@@ -125,14 +125,19 @@ def leftovers(root: Path) -> list[str]:
     )
 
 
+def test_an_archive_of_a_scoped_package_has_npms_name() -> None:
+    assert fetch.name_archive("tiny", "1.0.0") == "tiny-1.0.0.tgz"
+    assert fetch.name_archive("@scope/human-models", "3.0.4") == "scope-human-models-3.0.4.tgz"
+
+
 def test_the_registry_is_well_formed() -> None:
     names = [entry.name for entry in weights.list_models()]
-    assert names == ["mobile_sam", "sam_vit_b", "sam_vit_l", "sam_vit_h", "face_landmarks"]
+    assert names == ["mobile_sam", "sam_vit_b", "sam_vit_l", "sam_vit_h", "face_landmarks", "nanodet"]
     for entry in weights.list_models():
         for file in entry.files:
             assert len(file.sha256) == 64
             assert int(file.sha256, 16)
-            assert file.size > 10_000_000
+            assert file.size > 100_000
 
 
 def test_an_unknown_name_lists_the_known(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engines import EngineSettings, load
+from engines.recognition.base import RecognizedObject
 from realtime.tracking.gaze.estimate import GazeEstimate
 from realtime.tracking.keyframe import Keyframe
 from realtime.tracking.motion.optical_flow import FlowHistory
@@ -28,7 +29,7 @@ class Boxes:
         return self.box
 
 
-def decode(source, point=None, settings=None, remembered=None):
+def decode(source, point=None, settings=None, remembered=None, is_hurried=False):
     """The prompts that reach the decoder for one fixation, and the result."""
     encoder, decoder = load(EngineSettings(backend="fake"), None)
     prompts, decode = [], decoder.decode
@@ -43,7 +44,8 @@ def decode(source, point=None, settings=None, remembered=None):
     prompter.add_sample(sample, x, y)
     estimate = GazeEstimate("fixation", (x, y), 0, sample, 0.0, 10.0)
     keyframe = Keyframe.from_frame(frame, encoder.encode(image), 1, 1)
-    return prompts, prompter.decode_gaze(estimate, keyframe, motion.chain(0), remembered), prompter
+    result = prompter.decode_gaze(estimate, keyframe, motion.chain(0), remembered, is_hurried=is_hurried)
+    return prompts, result, prompter
 
 
 def test_a_box_is_prompted_beside_the_point_and_its_candidates_are_hypotheses_too():
@@ -53,10 +55,21 @@ def test_a_box_is_prompted_beside_the_point_and_its_candidates_are_hypotheses_to
     assert [prompt.box_px is None for prompt in prompts] == [True, False]
     assert np.array_equal(prompts[1].box_px, [20, 80, 100, 160])
     assert np.array_equal(prompts[0].points_px, prompts[1].points_px)
-    assert [candidates for _, candidates in result.all_candidates] == [result.candidates, result.boxed]
+    assert [point for point, _ in result.all_candidates] == [scene.centre(0)] * 2
+    assert not prompter.has_box_left
     assert [prompter.vote() for _ in range(5)] == [True] * 4 + [False]
-    assert prompter.answer.boxed is result.boxed
     assert len(prompter.answer.all_candidates) == 6
+
+
+def test_a_box_is_left_for_idle_time_while_a_frame_waits():
+    prompts, result, prompter = decode(Boxes((20.0, 80.0, 100.0, 160.0)), is_hurried=True)
+    assert [prompt.box_px for prompt in prompts] == [None]
+    assert len(result.all_candidates) == 1
+    assert prompter.has_box_left
+    assert prompter.vote()
+    assert np.array_equal(prompts[1].box_px, [20, 80, 100, 160])
+    assert not prompter.has_box_left
+    assert [prompter.vote() for _ in range(5)] == [True] * 4 + [False]
 
 
 def test_a_box_is_cut_to_the_picture():
@@ -68,7 +81,7 @@ def test_a_box_is_cut_to_the_picture():
     "source",
     [
         None,
-        Boxes((20.0, 80.0, 100.0, 160.0), confidence=0.4),
+        Boxes((20.0, 80.0, 100.0, 160.0), confidence=0.2),
         Boxes((200.0, 80.0, 300.0, 160.0)),
         Boxes((20.0, 160.0, 100.0, 80.0)),
         Boxes((20.0, float("nan"), 100.0, 160.0)),
@@ -78,7 +91,7 @@ def test_a_box_is_cut_to_the_picture():
 def test_without_a_confident_box_round_the_point_the_point_is_prompted_alone(source):
     prompts, result, _ = decode(source)
     assert [prompt.box_px for prompt in prompts] == [None]
-    assert result.boxed is None
+    assert result.box_px is None
     assert result.all_candidates == [(result.keyframe_px, result.candidates)]
 
 
@@ -88,7 +101,7 @@ def test_the_box_of_the_remembered_mask_is_prompted_where_no_source_finds_one():
     use = PrompterSettings(memory_box=True)
     prompts, result, _ = decode(None, remembered=remembered, settings=use)
     assert np.allclose(prompts[1].box_px, [29.5, 89.5, 89.5, 149.5])
-    assert result.boxed is not None
+    assert result.box_px is not None
     prompts, _, _ = decode(Boxes((20.0, 80.0, 100.0, 160.0)), remembered=remembered, settings=use)
     assert np.array_equal(prompts[1].box_px, [20, 80, 100, 160])
     elsewhere = np.roll(remembered, 150, axis=1)
@@ -111,16 +124,24 @@ def test_the_box_of_a_mask_holds_all_of_its_pixels(x, y, w, h):
     assert find_mask_box(np.zeros_like(mask), motion.chain(0)) is None
 
 
-def test_a_tracker_asks_its_source_of_boxes_once_a_keyframe():
+@pytest.mark.parametrize("frame_time", [True, False])
+def test_a_tracker_prompts_the_box_of_a_recognized_object(frame_time):
     encoder, decoder = load(EngineSettings(backend="fake"), None)
-    now, source = [0], Boxes((20.0, 80.0, 100.0, 160.0))
-    tracker = Tracker(decoder, lambda: now[0], box_source=source)
+    prompts, answer = [], decoder.decode
+    decoder.decode = lambda embedding, given: (prompts.extend(given), answer(embedding, given))[1]
+    now = [0]
+    tracker = Tracker(decoder, lambda: now[0], frame_time=frame_time)
+    objects = (RecognizedObject((20.0, 80.0, 100.0, 160.0), ("cup",), np.array([0.9], np.float32)),)
     keyframe = None
     for index in range(8):
         frame = Frame(scene.picture(0), index, index / 24, now[0], now[0])
         x, y = scene.centre(0)
         result = tracker.step(frame, [GazeSample(x, y, "px", 1.0, index / 24, now[0], now[0])], keyframe).result
-        keyframe = Keyframe.from_frame(frame, encoder.encode(frame.image), 1, now[0]) if index == 0 else None
+        tracker.refine()
+        found = objects if index == 0 else None
+        keyframe = Keyframe.from_frame(frame, encoder.encode(frame.image), 1, now[0], found) if index < 5 else None
         now[0] += 41_666_667
-    assert [index for index, _, _ in source.asked] == [0]
+    boxes = [tuple(prompt.box_px) for prompt in prompts if prompt.box_px is not None]
+    assert len(boxes) >= 3
+    assert np.allclose(boxes, (20, 80, 100, 160), atol=1)  # the later keyframes were not searched
     assert scene.iou(result.mask, scene.truth(0)) > 0.8
