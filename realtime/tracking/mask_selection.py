@@ -126,7 +126,7 @@ def calibrate(evidence: float) -> float:
 def discount(confidence: float, trust: float) -> float:
     """Lower the confidence in a mask by the trust in the motion that carried it, 0..1."""
     odds = confidence * trust**TRUST_EXPONENT
-    return odds / (odds + 1 - confidence) if odds else 0.0
+    return odds / (odds + (1 - confidence)) if odds else 0.0  # in this order, or tiny odds vanish
 
 
 def compute_evidence(hypotheses: Sequence[Hypothesis], settings: SelectionSettings) -> NDArray[np.float64]:

@@ -31,8 +31,8 @@ from realtime.tracking.mask_preview import MaskPreviewer
 from realtime.tracking.mask_refinement import MaskRefiner
 from realtime.tracking.motion.flow_chain import FlowChain
 from realtime.tracking.motion.optical_flow import FlowHistory
-from realtime.tracking.recognition_memory import RecognitionMemory
 from realtime.tracking.prompter import MaskPrompter
+from realtime.tracking.recognition_memory import RecognitionMemory
 from realtime.tracking.settings import TrackerOutput, TrackerSettings
 from realtime.tracking.shown_mask import ShownMask
 from realtime.tracking.tracked_mask import TrackedMask

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from engines import Embedding, MaskCandidates
@@ -105,6 +105,7 @@ def test_confidence_rises_with_evidence_and_is_a_share(evidence: list[float]) ->
     assert all(0 <= value <= 1 for value in found)
 
 
+@example(1.0, 1e-140)
 @given(st.floats(0, 1), st.floats(0, 1))
 def test_motion_without_trust_lowers_confidence(confidence: float, trust: float) -> None:
     assert 0 <= discount(confidence, trust) <= confidence + 1e-9
