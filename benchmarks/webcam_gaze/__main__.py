@@ -2,6 +2,8 @@
 
     python -m benchmarks.webcam_gaze                     pictures of the face, in this process
     python -m benchmarks.webcam_gaze --page [--shots D]  a real browser whose camera shows the face
+    python -m benchmarks.webcam_gaze --write FOLDER      write face.mp4 and targets.csv, the face at known places
+    python -m benchmarks.webcam_gaze --clip FILE --targets FILE.csv   any clip of a face that looks at known places
 
 The face is a photograph whose eyes are painted looking at known places (see `benchmarks.webcam_gaze.rendered_face`); it
 is in scikit-image: pip install --no-deps scikit-image. These figures are for that face, not for people.
@@ -17,6 +19,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from benchmarks.webcam_gaze.face_clip import describe_clip, measure_clip, read_targets, write_clip
 from benchmarks.webcam_gaze.live_page import measure_page, to_jpeg, to_px
 from benchmarks.webcam_gaze.rendered_face import FOV_DEG, PX_MM, SCREEN_PX, HeadMotion, RenderedFace
 from calibration.gaze.choreography import build_screen_steps
@@ -94,9 +97,23 @@ def main() -> None:
     parser.add_argument("--models", type=Path, help="where weights lie instead of your cache")
     parser.add_argument("--page", action="store_true", help="in a browser")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--write", type=Path, metavar="FOLDER")
+    parser.add_argument("--clip", type=Path, metavar="FILE")
+    parser.add_argument("--targets", type=Path, metavar="FILE.csv", help="see benchmarks/webcam_gaze/face_clip.py")
+    parser.add_argument("--screen", type=int, nargs=2, default=SCREEN_PX, metavar=("WIDTH", "HEIGHT"), help="px")
+    parser.add_argument("--px-mm", type=float, default=PX_MM, help="size of a px of the screen")
+    parser.add_argument("--fov", type=float, default=FOV_DEG, help="horizontal field of view of the camera, degrees")
     parser.add_argument("--shots", type=Path, help="a folder for pictures of the page")
     args = parser.parse_args()
+    if args.clip is not None:
+        size = args.screen[0], args.screen[1]
+        targets = read_targets(args.targets)
+        print(describe_clip(measure_clip(args.clip, targets, args.models, size, args.px_mm, args.fov)))
+        return
     face = RenderedFace(args.models)
+    if args.write is not None:
+        print(*write_clip(args.write, face, args.seeds[0]))
+        return
     if args.page:
         print("| seed | at the calibration's checks | live, at other places | 95 % | rate |\n|---|---|---|---|---|")
     else:

@@ -78,6 +78,8 @@ def _open_gaze(config: RunConfig, view: RunView, frames: FrameSource) -> GazeSou
         return open_gaze(spec, frames, min_confidence=config.tracker.gaze.min_confidence)
     if not config.view.enabled:
         raise SettingsError("gaze by webcam is where you look on the page; add --view to serve it")
+    if config.calibration:
+        raise SettingsError("gaze by webcam is calibrated on the page; leave out --calibration")
     from realtime.session.webcam_input import open_webcam_gaze
 
     return open_webcam_gaze(name, config.webcam, config.models, view.progress)
@@ -138,8 +140,6 @@ def _calibrate(
     """Apply a calibration to gaze; raises an error for a mouse and for frames of another size."""
     if isinstance(gaze, MouseGaze | BrowserGaze):
         raise SettingsError("a mouse needs no calibration; leave out --calibration, or add --gaze")
-    if parse_source(config.gaze).kind == "webcam":
-        raise SettingsError("gaze by webcam is calibrated on the page; leave out --calibration")
     calibration.check_frame_size(clip.size if clip is not None else None)
     age_s = calibration.age_s(datetime.now(UTC))
     return CalibratedGaze(gaze, calibration.calibration, learn=config.learn_drift, age_s=age_s)

@@ -1,4 +1,7 @@
-"""Opens gaze by webcam: `webcam`, whose camera is the page's, or `webcam:N`, a camera of this machine."""
+"""Opens gaze by webcam: `webcam`, whose camera is the page's, or `webcam:N`, a camera of this machine.
+
+`webcam:SOURCE` is any other source of frames that shows a face, such as a telephone's rtsp:// or a clip.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from realtime.errors import SourceError
 from realtime.infra.progress import ProgressReporter
 from realtime.session.inputs import open_frames
 from realtime.sources.browser import BrowserFrames
-from realtime.sources.names import SourceName
+from realtime.sources.names import STREAMS, SourceName, parse_source
 from realtime.sources.webcam_gaze.calibration_store import CalibrationStore
 from realtime.sources.webcam_gaze.gaze_source import EyeGeometry, WebcamGaze
 
@@ -25,10 +28,7 @@ def open_webcam_gaze(
 
     Raises `SourceError` or `EngineError`.
     """
-    camera = name.rest.partition("?")[0]
-    if camera and not (camera.isdecimal() or camera.startswith("/dev/")):
-        raise SourceError(f"{name.shown!r} is no webcam; expected webcam, webcam:0, or on Linux webcam:/dev/video0")
-    frames = open_frames(f"camera:{name.rest}") if camera else BrowserFrames(NO_CAMERA)
+    frames = open_frames(_name_camera(name)) if name.rest else BrowserFrames(NO_CAMERA)
     weights.pull_model(MODEL, root=models, report=progress.show_bytes)
     folder = settings.folder or weights.models_folder().parent / "webcam-gaze"
     return WebcamGaze(
@@ -37,3 +37,15 @@ def open_webcam_gaze(
         CalibrationStore(folder, settings.person),
         EyeGeometry(settings.fov_deg, settings.screen_width_mm),
     )
+
+
+def _name_camera(name: SourceName) -> str:
+    """Return the name of the source of frames; raises `SourceError` for one that shows no live face."""
+    if name.rest.partition("?")[0].isdecimal():
+        return f"camera:{name.rest}"
+    if parse_source(name.rest).kind not in ("camera", "file", *STREAMS):
+        raise SourceError(
+            f"{name.shown!r} is no webcam; expected webcam, webcam:0, on Linux webcam:/dev/video0, or webcam:SOURCE "
+            "such as webcam:rtsp://HOST/PATH"
+        )
+    return name.rest

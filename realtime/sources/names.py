@@ -43,6 +43,8 @@ class SourceName:
     @property
     def shown(self) -> str:
         """The name as it may be shown and recorded: without a stream's user, password and query."""
+        if self.kind == "webcam" and self.rest:
+            return f"webcam:{parse_source(self.rest).shown}"
         if self.kind == "file" or not self.rest.startswith("//"):
             return self.text
         place = self.rest[2:].rpartition("@")[2]

@@ -55,6 +55,13 @@ class EyeInput:
         else:
             self._webcam.cancel_calibration()
 
+    def add_click(self, page: PageClient, x: float, y: float, now_ns: int) -> None:
+        """Pass on where the person clicked on the screen, px: people look there."""
+        if self._webcam is None or page is not self._page:
+            self._dropped["not the eyes"] += 1
+        else:
+            self._webcam.correct_drift(x, y, now_ns)
+
     def add_frame(self, page: PageClient, frame: PageFrame, now_ns: int) -> None:
         """Pass on a frame of the camera that films the eyes."""
         if self._frames is None or page is not self._page:

@@ -19,6 +19,7 @@ from realtime.viewer.page_messages import (
     PageGaze,
     PageSourceChange,
     ScreenChange,
+    ScreenClick,
     SeekRequest,
     UndoRequest,
     ViewRequest,
@@ -63,6 +64,8 @@ class LiveHandler(PageHandler):
                 self._change_label(request)
             case ScreenChange() as change:
                 self._input.eyes.change_screen(self._page, change)
+            case ScreenClick(x, y):
+                self._input.eyes.add_click(self._page, x, y, received_ns)
             case EyeCameraChange(on):
                 self._input.eyes.change_camera(self._page, on)
             case CalibrationChange(on):

@@ -7,7 +7,7 @@ mask. Bytes are: the length of a JSON map (4 bytes, little-endian), the map, the
 
     page sends     view {kind}, ack {seq}, sync {n, ms}, source {on, label}, gaze {samples, moved}, command {verb, on},
                    label {object, text, keep}, undo
-                   eyes {on}, calibration {on}, screen {size, page, picture, frame_width}
+                   eyes {on}, calibration {on}, screen {size, page, picture, frame_width}, click {x, y}
                    bytes: {index, ms, eyes}, JPEG
     page receives  hello, verbs {verbs}, health, sync {n}, clock {host_ms}, source {yours, active, label},
                    received {index}, recording {on, file, s, commands}, objects {objects},
@@ -135,6 +135,14 @@ class ScreenChange:
 
 
 @dataclass(frozen=True, slots=True)
+class ScreenClick:
+    """Reports a click of the person whose eyes are tracked, CSS px of the screen."""
+
+    x: _Offset
+    y: _Offset
+
+
+@dataclass(frozen=True, slots=True)
 class EyeCameraChange:
     """Makes the page's camera the one that films the eyes, or ends it."""
 
@@ -191,6 +199,7 @@ PageMessage = (
     | LabelChange
     | UndoRequest
     | ScreenChange
+    | ScreenClick
     | EyeCameraChange
     | CalibrationChange
 )
@@ -200,6 +209,7 @@ _MESSAGES = {
     "view": ViewRequest, "ack": FrameAck, "sync": ClockSync, "source": PageSourceChange, "gaze": PageGaze,
     "command": _CommandFields, "seek": SeekRequest, "label": _LabelFields, "undo": UndoRequest,
     "screen": ScreenChange, "eyes": EyeCameraChange, "calibration": CalibrationChange,
+    "click": ScreenClick,
 }  # fmt: skip
 
 

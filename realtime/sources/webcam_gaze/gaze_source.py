@@ -6,12 +6,14 @@ on a thread of this source and forgotten: none is recorded, published or shown.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from calibration.errors import CalibrationError
+from calibration.gaze.drift import DriftCorrection
 from calibration.gaze.eye_features import BlinkDetector, EyeFeatures, measure_eyes
 from calibration.gaze.screen_calibration import ScreenCalibration
 from calibration.gaze.table import GazeTable
@@ -28,6 +30,10 @@ PX_MM = 25.4 / 96
 """Size of a browser's px, where the screen's width is unknown."""
 NO_PAGE = "open the page: it shows the picture that is looked at"
 UNCALIBRATED = "calibrate the eyes on the page: its button, or key E"
+CLICK_SD_DEG = 1.0
+"""Distance of the eyes from a click, and the noise of the gaze then."""
+MAX_CLICK_AGE_NS = 500_000_000
+"""A click without newer gaze says nothing."""
 CALIBRATING = "the eyes are being calibrated on the page"
 
 
@@ -66,7 +72,9 @@ class WebcamGaze(ThreadedSource, GazeSource):
         self._table: GazeTable | None = None
         self._note = ""
         self._blinks, self._smoother = BlinkDetector(), GazeSmoother()
+        self._drift = DriftCorrection()
         self._place: tuple[float, float] | None = None
+        self._placed_ns = 0
         self._features: EyeFeatures | None = None
 
     def start(self, on_gaze: OnGaze, on_event: OnEvent | None = None) -> None:
@@ -115,6 +123,19 @@ class WebcamGaze(ThreadedSource, GazeSource):
         with self._lock:
             self._session = None
             self._report()
+
+    def correct_drift(self, x: float, y: float, now_ns: int) -> None:
+        """Correct the gaze by a click at (x, y) px of the screen, as people look where they click.
+
+        That gaze and clicks coincide is what WebGazer relies on (Papoutsaki et al., IJCAI 2016). The correction is
+        bounded and decays, see `calibration.gaze.drift`.
+        """
+        with self._lock:
+            if self._calibration is None or self._place is None or now_ns - self._placed_ns > MAX_CLICK_AGE_NS:
+                return
+            degree_px = self._calibration.degree_px
+            error_deg = (x - self._place[0]) / degree_px, (y - self._place[1]) / degree_px
+            self._drift = self._drift.update(now_ns / 1e9, error_deg, CLICK_SD_DEG)
 
     def state_fields(self) -> dict[str, Any]:
         """Return what a page shows of the eyes: face, target, calibration and its error."""
@@ -181,7 +202,10 @@ class WebcamGaze(ThreadedSource, GazeSource):
             self._monitor.set_state("running")
         if features is not None and not is_closed:
             corrected = table.correct(*calibration.to_reported_px(features))
-            x, y = self._smoother.update(corrected.x / degree_px, corrected.y / degree_px, frame.captured_ns / 1e9)
+            at_s = frame.captured_ns / 1e9
+            x, y = self._smoother.update(corrected.x / degree_px, corrected.y / degree_px, at_s)
+            dx, dy = self._drift.decay_to(at_s).offset_deg
+            x, y, self._placed_ns = x + dx, y + dy, frame.captured_ns
             self._place, radius_px, confidence = (x * degree_px, y * degree_px), corrected.radius_px, 1.0
         place = layout.place_in_picture(*self._place) if self._place else None
         if place is None:
@@ -207,7 +231,7 @@ class WebcamGaze(ThreadedSource, GazeSource):
 
     def _use(self, calibration: ScreenCalibration) -> None:
         self._calibration, self._table = calibration, GazeTable(calibration.gaze)
-        self._smoother, self._place = GazeSmoother(), None
+        self._smoother, self._place, self._drift = GazeSmoother(), None, DriftCorrection()
 
     def _report(self, frame: Frame | None = None, is_closed: bool = False) -> None:
         self.on_report(self._describe(frame, is_closed))
@@ -228,6 +252,7 @@ class WebcamGaze(ThreadedSource, GazeSource):
             }  # fmt: skip
         return {
             "index": frame.index if frame is not None else None, "face": has_face, "closed": is_closed,
+            "drift_deg": round(math.hypot(*self._drift.offset_deg), 1),
             "calibrating": self._session is not None, "target": asdict(target) if target is not None else None,
             "result": result, "note": self._note,
         }  # fmt: skip

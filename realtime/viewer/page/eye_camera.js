@@ -1,10 +1,12 @@
-// Sends pictures of the camera that films the person, for gaze by webcam. They go to the server alone, one at a time.
+// Sends pictures of the camera that films the person, for gaze by webcam. They go to the server alone, and only
+// as many as it evaluates.
 
 import { packFrame } from "./connection.js";
 import { isReadbackFalsified } from "./canvas_probe.js";
 
 const SENT_SIDE = 640; // longest side, px: the network sees an eye as 64 px, which more would not fill
 const QUALITY = 0.92;
+const MAX_UNANSWERED = 2; // pictures on their way: one is encoded while the server evaluates the other
 const ANSWER_MS = 1000; // after which a picture without an answer was lost
 
 /** The camera of the eyes. */
@@ -72,7 +74,7 @@ export class EyeCamera {
   /** Sends the current picture, unless the server is busy or the rate is reached. */
   async capture(ms) {
     const now = performance.now(), { videoWidth, videoHeight } = this.video;
-    const isBusy = this.index > this.answered && now - this.sentMs < ANSWER_MS;
+    const isBusy = this.index - this.answered >= MAX_UNANSWERED && now - this.sentMs < ANSWER_MS;
     if (!videoWidth || this.isEncoding || isBusy || now - this.sentMs < 900 / this.rateHz) return;
     this.sentMs = now;
     this.isEncoding = true;

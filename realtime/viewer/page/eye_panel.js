@@ -30,6 +30,10 @@ export class EyePanel {
     document.addEventListener("fullscreenchange", () => {
       if (!document.fullscreenElement && !$("calibration").hidden) this.closeCalibration(); // by the browser's own Esc
     });
+    // People look where they click: that corrects the gaze.
+    stage.element.addEventListener("pointerdown", ({ screenX: x, screenY: y, target }) => {
+      if (this.eyes?.result && !target.closest("button, a, input")) connection.send({ t: "click", x, y });
+    });
     document.addEventListener("visibilitychange", () => this.sendScreen(0));
   }
 
@@ -73,7 +77,8 @@ export class EyePanel {
     $("eyes-calibrate").disabled = !isOn;
     $("eyes-calibrate").classList.toggle("primary", isOn && !eyes?.result);
     setText("eyes-state", !isOn ? "off" : !eyes ? "" : !eyes.face ? "no face" : eyes.closed ? "closed" : "face found");
-    setText("eyes-error", eyes?.result ? `error ${describeError(eyes.result)}` : isOn ? "not calibrated for this screen" : "");
+    const drift = eyes?.drift_deg ? `, corrected by ${eyes.drift_deg}° where you clicked` : "";
+    setText("eyes-error", eyes?.result ? `error ${describeError(eyes.result)}${drift}` : isOn ? "not calibrated for this screen" : "");
     setText("eyes-note", eyes?.note ?? "");
   }
 

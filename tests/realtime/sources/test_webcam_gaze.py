@@ -230,6 +230,27 @@ def test_where_the_picture_is_on_the_screen_decides_the_place_in_it(user):
     assert len(user.samples) == count
 
 
+def test_clicks_correct_the_gaze_within_bounds(user):
+    user.look_at(0.5, 0.5, 12)
+    degree_px = user.samples[-1].px_per_degree * 2  # the screen has two px for one of the frame
+    user.gaze.correct_drift(800 + degree_px, 500, user.at_ns)
+    user.look_at(0.5, 0.5)
+    shift_deg = (user.samples[-1].x - 0.5) * SCREEN[0] / degree_px
+    assert 0.4 < shift_deg < 1.2
+    assert user.reports[-1]["drift_deg"] > 0
+    for x, at_ns in ((1500, user.at_ns), (800, user.at_ns + 10**9)):  # far from the gaze; long after it
+        user.gaze.correct_drift(x, 500, at_ns)
+        user.look_at(0.5, 0.5)
+        assert (user.samples[-1].x - 0.5) * SCREEN[0] / degree_px == pytest.approx(shift_deg, abs=0.1)
+
+
+def test_a_click_before_a_calibration_does_nothing(person):
+    person.gaze.set_layout(FULL)
+    person.look_at(0.5, 0.5)
+    person.gaze.correct_drift(0, 0, person.at_ns)
+    assert person.gaze.state_fields()["drift_deg"] == 0
+
+
 def test_a_finder_that_fails_is_the_reason_in_the_status(tmp_path):
     class BrokenFinder:
         def find(self, image):

@@ -37,6 +37,9 @@ class LoggedWebcam:
     def start_calibration(self) -> None:
         self.calls.append("start")
 
+    def correct_drift(self, x: float, y: float, now_ns: int) -> None:
+        self.calls.append((x, y, now_ns))
+
     def cancel_calibration(self) -> None:
         self.calls.append("cancel")
 
@@ -64,7 +67,9 @@ def test_the_page_that_started_its_camera_last_is_the_one(pages):
     assert (len(webcam.camera.offered), webcam.calls, dropped["not the eyes"]) == (1, [], 2)
     eyes.change_calibration(other, True)
     eyes.change_calibration(other, False)
-    assert webcam.calls == ["start", "cancel"]
+    eyes.add_click(one, 1.0, 2.0, 3)
+    eyes.add_click(other, 4.0, 5.0, 6)
+    assert webcam.calls == ["start", "cancel", (4.0, 5.0, 6)]
     eyes.disconnect(other)
     assert webcam.layout is None
 
@@ -92,5 +97,6 @@ def test_without_gaze_by_webcam_all_is_refused(pages):
     eyes.change_camera(pages[0], True)
     eyes.change_calibration(pages[0], True)
     eyes.add_frame(pages[0], PageFrame(0, 1.0, b"jpeg", eyes=True), 1)
+    eyes.add_click(pages[0], 1.0, 2.0, 3)
     eyes.disconnect(pages[0])
-    assert dropped["not the eyes"] == 4
+    assert dropped["not the eyes"] == 5

@@ -11,6 +11,7 @@ from calibration.gaze import choreography
 from calibration.gaze.matching import MIN_SAMPLES
 from realtime.session import webcam_input
 from realtime.sources.webcam_gaze import calibration_session
+from tests.accessibility import find_violations
 from tests.browser import find_browser
 from tests.realtime import scene
 from tests.realtime.viewer.page_runs import serve_run
@@ -156,4 +157,24 @@ def test_a_page_of_another_run_shows_nothing_of_eyes(browser, tmp_path):
         tab = browser.open_tab(address, WINDOW)
         tab.wait_for("window.gazecast?.state.hello && gazecast.stage.view")
         assert tab.evaluate("document.getElementById('eyes').hidden")
+        tab.close()
+
+
+@pytest.mark.parametrize("size", [(1280, 800), (390, 844)])
+def test_the_controls_and_the_result_have_no_violations(browser, tmp_path, networks, size):
+    clip, _ = scene.write_clip(tmp_path, 30)
+    with serve_run(f"file:{clip}?loop=1", gaze="webcam", webcam={"folder": str(tmp_path)}) as address:
+        tab = browser.open_tab(address, size, phone=size[0] < 500)
+        tab.wait_for("window.gazecast?.state.hello && !document.getElementById('eyes').hidden")
+        tab.evaluate(CAMERA % SIZE)
+        tab.evaluate("document.getElementById('eyes-camera').click()")
+        tab.wait_for("gazecast.eyes.eyes?.face")
+        assert find_violations(tab) == []
+        tab.evaluate("""(() => {
+          document.getElementById("calibration").hidden = false;
+          gazecast.eyes.showResult({ error_px: 70, error_deg: 1.7, precision_deg: 1, distance_mm: 600, checks: 4 }, "");
+        })()""")
+        assert find_violations(tab) == []
+        box = "document.getElementById('calibration-result').getBoundingClientRect()"
+        assert tab.evaluate(f"{box}.left >= 0 && {box}.right <= innerWidth")
         tab.close()
