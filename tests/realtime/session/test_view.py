@@ -27,7 +27,7 @@ ANY = ("--publish", "tcp://127.0.0.1:0", "--engine", "fake")
             "can be reached from other machines, which needs token",
         ),
         (("run", "--view", "--set", "view.port=99999", *ANY), "view.port must be 0 to 65535"),
-        (("run", "--view", "--source", "carrier:pigeon", *ANY), "browser: (with --view)"),
+        (("run", "--view", "--source", "carrier:pigeon", *ANY), "browser: and whip: (with --view)"),
     ],
 )
 def test_refused_arguments_are_explained_in_one_line(capsys, argv, expected):
