@@ -28,9 +28,11 @@ from realtime.commands.config_flags import Verbs, add_parser
 from realtime.errors import SettingsError
 from realtime.infra.output import print_line
 from realtime.infra.progress import TerminalProgress
+from realtime.session.inputs import parse_neon_address
 from realtime.sources.calibrated import describe_camera
 from realtime.sources.headset_recordings.recording_sources import find_recorded_camera
 from realtime.sources.names import parse_source, redact_source
+from realtime.sources.neon.companion_api import find_camera
 from realtime.types import Frame
 
 EPILOG = """
@@ -137,11 +139,16 @@ def read_presses(path: Path) -> tuple[OperatorAction, ...]:
 
 
 def load_view(camera: Path | None, size: tuple[int, int], source: str = "") -> FieldView:
-    """Load the conversion of pixels to degrees from a camera calibration, or a headset's recording; or estimate it."""
+    """Load the conversion of pixels to degrees from a camera calibration, or from the source's headset; or estimate it.
+
+    The headset is a recording, or a Neon, which reports the model of its camera.
+    """
     if camera is None:
-        folder = parse_source(source).path
-        recorded = None if folder is None else find_recorded_camera(folder, size)
-        return FlatView(size) if recorded is None else CameraView(recorded)
+        name = parse_source(source)
+        known = find_recorded_camera(name.path, size) if name.path is not None else None
+        if name.kind == "neon":
+            known = find_camera(parse_neon_address(name))
+        return FlatView(size) if known is None or known.size != size else CameraView(known)
     return CameraView(camera_from_dict(load_record(camera, "camera", size=size).body.get("camera", {})))
 
 

@@ -8,6 +8,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from calibration.camera import CameraModel
+from calibration.errors import CalibrationError
+from calibration.formats.neon import parse_calibration_bin
 from realtime.errors import SourceError
 from realtime.infra.clock import now_ns
 
@@ -112,15 +115,25 @@ async def request_status(address: CompanionAddress) -> DeviceStatus:
         raise DeviceUnavailable(f"no answer from {place}; start the Companion app there") from None
 
 
-async def request_calibration(address: CompanionAddress) -> bytes:
-    """Request the cameras' calibration, a `calibration.bin`; raises `DeviceUnavailable`."""
+async def request_camera(address: CompanionAddress) -> CameraModel:
+    """Request the model of the scene camera; raises `DeviceUnavailable`, also for an Invisible, which has none."""
     try:
         calibration = await _ask(address, lambda device: device.get_calibration())
-        return bytes(calibration.tobytes())
-    except (load_client().DeviceError, *_client_errors(), ValueError, TypeError) as error:
-        raise DeviceUnavailable(
-            f"{address} sends no calibration of its camera, which only a Neon has ({type(error).__name__})"
-        ) from None
+        return parse_calibration_bin(str(address), bytes(calibration.tobytes()))[1]
+    except (load_client().DeviceError, *_client_errors(), CalibrationError, ValueError, TypeError, AssertionError):
+        raise DeviceUnavailable(f"{address} sends no model of its camera, which only a Neon has") from None
+
+
+def find_camera(address: CompanionAddress | None) -> CameraModel | None:
+    """Request the model of a device's scene camera, of the only one in the network for None; None without one."""
+
+    async def request() -> CameraModel:
+        return await request_camera(address or await find_address())
+
+    try:
+        return asyncio.run(request())
+    except DeviceUnavailable:
+        return None
 
 
 async def probe_clock(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> tuple[int, float, int]:

@@ -8,10 +8,8 @@ from collections import deque
 from contextlib import suppress
 
 from calibration.camera import CameraModel
-from calibration.errors import CalibrationError
-from calibration.formats.neon import parse_calibration_bin
 from realtime.sources.neon.capture_times import CaptureTimes
-from realtime.sources.neon.companion_api import CompanionAddress, DeviceUnavailable, request_calibration
+from realtime.sources.neon.companion_api import CompanionAddress, DeviceUnavailable, request_camera
 from realtime.sources.neon.connection import NO_REPORT, NeonSource
 from realtime.sources.neon.gaze_messages import UnusableData, read_event, read_gaze
 from realtime.sources.rtsp.access_units import AccessUnit, AccessUnitAssembler
@@ -66,9 +64,8 @@ class NeonFrames(NeonSource):
         while True:
             answered_ns, address = self._answered_ns, self._address
             if answered_ns != known_since_ns and answered_ns and address is not None:
-                with suppress(DeviceUnavailable, CalibrationError):
-                    data = await request_calibration(address)
-                    self._camera = parse_calibration_bin(str(address), data)[1]
+                with suppress(DeviceUnavailable):
+                    self._camera = await request_camera(address)
                     known_since_ns = answered_ns
             await asyncio.sleep(CAMERA_S)
 

@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from calibration.gaze.view import CameraView, FlatView
+from realtime.commands.calibrate.gaze import load_view
 from realtime.errors import SourceError
 from realtime.session.inputs import open_frames, open_gaze
 from realtime.simulation.neon.companion_device import CompanionFaults, SimulatedNeon
@@ -213,6 +215,16 @@ def test_a_neon_reports_its_camera_and_an_invisible_none(simulate: Simulate, rec
     eventually(lambda: len(invisible.samples) > 50 and len(invisible.frames) > 3)
     assert invisible.frame_source.camera_model() is None
     assert all(sample.event is None for sample in invisible.samples)
+
+
+def test_a_gaze_calibration_uses_the_camera_that_the_device_reports(simulate: Simulate) -> None:
+    spec = f"neon://127.0.0.1:{simulate().port}"
+    view = load_view(None, (1600, 1200), spec)
+    assert isinstance(view, CameraView)
+    assert view.camera.fx == pytest.approx(891)
+    assert isinstance(load_view(None, (640, 480), spec), FlatView)
+    invisible = simulate(CompanionFaults(is_invisible=True))
+    assert isinstance(load_view(None, (1600, 1200), f"neon://127.0.0.1:{invisible.port}"), FlatView)
 
 
 async def _answer_nonsense(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
