@@ -22,6 +22,10 @@ class SourceError(GazecastError):
     """A source that cannot be used as it was named."""
 
 
+class OfferError(SourceError):
+    """An offer of a sender over WebRTC cannot be used."""
+
+
 class TransportError(GazecastError):
     """An address that cannot be used, or a peer that does not reply."""
 

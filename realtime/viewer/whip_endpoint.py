@@ -14,7 +14,7 @@ from typing import Protocol
 from aiohttp import web
 
 from realtime.config.viewer import ViewSettings
-from realtime.errors import SourceError
+from realtime.errors import OfferError, SourceError
 
 PATH = "/whip"
 MAX_OFFER_BYTES = 2**16
@@ -22,10 +22,10 @@ _ALLOWED = "POST, DELETE, OPTIONS"
 
 
 class OfferReceiver(Protocol):
-    """A receiver of one sender's video; raises `SourceError` for an offer that cannot be used."""
+    """A receiver of one sender's video; raises `SourceError` where it cannot answer now."""
 
     async def answer(self, offer: str) -> tuple[str, str]:
-        """Answer an offer; returns the session's name and the description."""
+        """Answer an offer; returns the session's name and the description. Raises `OfferError`."""
 
     async def end(self, session: str) -> bool:
         """End a session; False where it is not the present one."""
@@ -71,8 +71,10 @@ class WhipEndpoint:
             return self._respond(413, f"an offer has at most {MAX_OFFER_BYTES} bytes\n")
         try:
             session, answer = await self._receiver.answer(body.decode(errors="replace"))
+        except OfferError as error:
+            return self._respond(400, f"{error}\n")
         except SourceError as error:
-            return self._respond(400 if "offer" in str(error) else 503, f"{error}\n")
+            return self._respond(503, f"{error}\n")
         headers = {"Location": f"{PATH}/{session}"}
         return self._respond(201, answer, headers, content_type="application/sdp")
 

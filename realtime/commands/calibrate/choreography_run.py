@@ -110,6 +110,11 @@ class ChoreographyRun:
         """
         if not 0 < timeout_s <= MAX_TIMEOUT_S:
             raise SettingsError(f"--timeout must be above 0 and at most {MAX_TIMEOUT_S:g} seconds, got {timeout_s:g}")
+        for name in filter(None, (source, gaze)):
+            if (kind := parse_source(name).kind) in ("browser", "whip"):
+                raise SettingsError(
+                    f"{kind}: needs the page of a run; record one, and give --source recording:FILE.mcap"
+                )
         if not gaze and not parse_source(source).has_own_gaze:
             raise SettingsError(
                 f"{redact_source(source)} has no gaze of its own; add --gaze pupil://HOST:PORT or --gaze trace:FILE.csv"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import unquote
 
@@ -20,7 +20,7 @@ from aiortc.exceptions import InvalidAccessError, InvalidStateError, OperationEr
 from aiortc.mediastreams import MediaStreamError
 from aiortc.rtp import HeaderExtensionsMap, RtcpSrPacket, unpack_header_extensions
 
-from realtime.errors import SourceError
+from realtime.errors import OfferError
 from realtime.infra.clock import ArrivalClock, ClockMap, now_ns
 from realtime.sources.webrtc.channel_messages import (
     ChannelError,
@@ -35,6 +35,8 @@ from realtime.types import GazeSample
 
 CAPTURE_TIME_URI = "http://www.webrtc.org/experiments/rtp-hdrext/abs-capture-time"
 _CAPTURE_TIME_ID = 4
+_H264_PROFILES = ("4d001f", "640c1f", "64001f")
+"""Main, constrained high and high; the library answers baseline only."""
 FIRST_PROBES = 8
 """Clock requests that follow one another at the start; later ones come at intervals."""
 PROBE_EVERY_S = 2.0
@@ -108,9 +110,9 @@ class WebRtcPeer:
         self.was_connected = False
 
     async def answer(self, offer: str) -> str:
-        """Answer a session description; raises `SourceError` for one that cannot be used."""
+        """Answer a session description; raises `OfferError` for one that cannot be used."""
         if "webrtc-datachannel" not in offer and "m=video" not in offer:
-            raise SourceError("the offer has neither a video nor a data channel")
+            raise OfferError("the offer has neither a video nor a data channel")
         try:
             await self._connection.setRemoteDescription(SessionDescription(offer, "offer"))
             self._choose_media()
@@ -119,7 +121,7 @@ class WebRtcPeer:
             ValueError, KeyError, IndexError, AttributeError, TypeError, AssertionError,
             InvalidAccessError, InvalidStateError, OperationError, OSError,
         ) as error:  # fmt: skip
-            raise SourceError(f"the offer cannot be used: {str(error) or type(error).__name__:.200}") from None
+            raise OfferError(f"the offer cannot be used: {str(error) or type(error).__name__:.200}") from None
         return str(self._connection.localDescription.sdp)
 
     async def close(self) -> None:
@@ -189,7 +191,9 @@ class WebRtcPeer:
 
     def _on_channel(self, channel: Any) -> None:
         channel.on("message", lambda data: self._on_message(channel, data))
-        self._tasks.append(asyncio.ensure_future(self._probe(channel)))
+        if not self._probe_count:  # of several channels the first one is asked for the clock
+            self._probe_count = 1
+            self._tasks.append(asyncio.ensure_future(self._probe(channel)))
 
     async def _probe(self, channel: Any) -> None:
         """Ask for the sender's time at intervals, while the channel is open."""
@@ -215,7 +219,7 @@ class WebRtcPeer:
                     self._handlers.on_dropped("clock answer", 1)
                     continue
                 self.clock.add(sent_ns, message.time, received_ns)
-                if self._probe_count < FIRST_PROBES:
+                if self._probe_count <= FIRST_PROBES:
                     with contextlib.suppress(InvalidStateError, ConnectionError):
                         self._request_clock(channel)
             elif self._handlers.on_gaze is not None:
@@ -245,8 +249,12 @@ def _ice_server(url: str) -> RTCIceServer:
     return RTCIceServer(f"{kind}:{host}", unquote(user), unquote(password))
 
 
-def accept_capture_times() -> None:
-    """Let answers accept abs-capture-time, once a process; an offer must have it."""
-    extensions = aiortc.codecs.HEADER_EXTENSIONS["video"]
-    if all(extension.uri != CAPTURE_TIME_URI for extension in extensions):
-        extensions.append(RTCRtpHeaderExtensionParameters(id=_CAPTURE_TIME_ID, uri=CAPTURE_TIME_URI))
+def extend_answers() -> None:
+    """Let answers accept abs-capture-time, and more profiles of H.264, which the decoder knows; once a process."""
+    extensions, codecs = aiortc.codecs.HEADER_EXTENSIONS["video"], aiortc.codecs.CODECS["video"]
+    if any(extension.uri == CAPTURE_TIME_URI for extension in extensions):
+        return
+    extensions.append(RTCRtpHeaderExtensionParameters(id=_CAPTURE_TIME_ID, uri=CAPTURE_TIME_URI))
+    known = next(codec for codec in codecs if codec.mimeType == "video/H264")
+    for profile in _H264_PROFILES:  # hardware encoders of phones and headsets have those only
+        codecs.append(replace(known, parameters={**known.parameters, "profile-level-id": profile}))

@@ -10,6 +10,7 @@ import contextlib
 import secrets
 import threading
 from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -18,7 +19,17 @@ from realtime.errors import SourceError
 from realtime.infra.channels import Latest
 from realtime.infra.clock import now_ns
 from realtime.sources.base import SourceMonitor, ThreadedFrames
-from realtime.types import Frame, FrameSource, GazeSample, GazeSource, OnEvent, OnFrame, OnGaze, SourceStatus
+from realtime.types import (
+    Frame,
+    FrameSource,
+    GazeSample,
+    GazeSource,
+    OnEvent,
+    OnFrame,
+    OnGaze,
+    SourceState,
+    SourceStatus,
+)
 
 if TYPE_CHECKING:
     from realtime.sources.webrtc.peer import ReceivedPicture, WebRtcPeer
@@ -48,7 +59,7 @@ class WebRtcReceiver:
             from realtime.sources.webrtc import peer
         except ImportError as error:
             raise SourceError(f"whip: needs aiortc ({error}): pip install -e '.[webrtc]'") from None
-        peer.accept_capture_times()
+        peer.extend_answers()
         self._library = peer
         self.ice_servers: Sequence[str] = ()
         self.frames: WebRtcFrames | None = None
@@ -92,7 +103,7 @@ class WebRtcReceiver:
     async def answer(self, offer: str) -> tuple[str, str]:
         """Answer an offer, from any event loop; returns the session's name and the description.
 
-        The new connection replaces the earlier one. Raises `SourceError` for an offer that cannot be used.
+        The new connection replaces the earlier one. Raises `OfferError`, and `SourceError` outside of a run.
         """
         return await self._run_on_loop(self._answer(offer))
 
@@ -127,9 +138,10 @@ class WebRtcReceiver:
     async def _answer(self, offer: str) -> tuple[str, str]:
         async with self._is_answering:
             session = secrets.token_urlsafe(12)
+            frames, gaze = self.frames, self.gaze
             handlers = self._library.PeerHandlers(
-                self.frames.offer if self.frames is not None else None,
-                self.gaze.offer if self.gaze is not None else None,
+                self._while_present(session, frames.offer) if frames is not None else None,
+                self._while_present(session, gaze.offer) if gaze is not None else None,
                 self._count_dropped,
                 lambda: self._on_closed(session),
             )
@@ -148,6 +160,15 @@ class WebRtcReceiver:
                 self.on_notice(REPLACED)
                 await earlier.close()
             return session, description
+
+    def _while_present(self, session: str, handle: Callable[[T], None]) -> Callable[[T], None]:
+        """Handle only what comes while a session is the present one."""
+
+        def handle_present(value: T) -> None:
+            if session == self._session:
+                handle(value)
+
+        return handle_present
 
     async def _end(self, session: str) -> bool:
         peer = self._peer
@@ -168,7 +189,7 @@ class WebRtcReceiver:
         self._peer, self._session = None, ""
         self._report("connecting", reason)
 
-    def _report(self, state: Any, reason: str) -> None:
+    def _report(self, state: SourceState, reason: str) -> None:
         for source in (self.frames, self.gaze):
             if source is not None:
                 source.change_state(state, reason)
@@ -179,7 +200,49 @@ class WebRtcReceiver:
             source.count_dropped(reason, count)
 
 
-class WebRtcFrames(ThreadedFrames, FrameSource):
+class WearerSource:
+    """A base of a receiver's sources, whose state follows the connection."""
+
+    _monitor: SourceMonitor
+
+    def __init__(self, receiver: WebRtcReceiver, what: str) -> None:
+        """what: names what the wearer sends."""
+        self.receiver, self._what = receiver, what
+        self._changing = threading.RLock()  # a listener to the state may ask for it
+        self._connections = 0
+        self._last_ns: int | None = None
+        self._is_started = False
+
+    def change_state(self, state: SourceState, reason: str) -> None:
+        """Set the state after the connection has changed; nothing of the earlier one is published any more."""
+        with self._changing:
+            self._connections += 1
+            self._last_ns = now_ns() if self.receiver.peer is not None else None
+            self._monitor.set_state(state, reason)
+
+    def count_dropped(self, reason: str, count: int) -> None:
+        """Count what came and is not used."""
+        self._monitor.count_dropped(reason, count)
+
+    def status(self) -> SourceStatus:
+        """Return state, counts and the map to the wearer's clock."""
+        with self._changing:
+            peer, last_ns = self.receiver.peer, self._last_ns
+            if peer is not None and last_ns is not None and now_ns() - last_ns > SILENCE_NS:
+                self._monitor.set_state("waiting", f"the wearer is connected, but sends no {self._what}")
+        return self._monitor.status(peer.clock.status(now_ns()) if peer is not None else None)
+
+    def _join(self) -> None:
+        self._is_started = True
+        self.receiver.add_user()
+
+    def _leave(self) -> None:
+        if self._is_started:
+            self._is_started = False
+            self.receiver.remove_user()
+
+
+class WebRtcFrames(WearerSource, ThreadedFrames, FrameSource):
     """A `FrameSource` of the connected wearer's video; converts the newest picture on its own thread.
 
     `timestamp` is the RTP clock since the first frame. `dropped` counts pictures superseded before they were converted,
@@ -187,106 +250,75 @@ class WebRtcFrames(ThreadedFrames, FrameSource):
     """
 
     def __init__(self, receiver: WebRtcReceiver) -> None:
-        super().__init__(NO_WEARER, "frames webrtc")
-        self.receiver = receiver
+        WearerSource.__init__(self, receiver, "video")
+        ThreadedFrames.__init__(self, NO_WEARER, "frames webrtc")
         receiver.frames = self
-        self._pending: Latest[ReceivedPicture] = Latest()
+        self._pending: Latest[tuple[int, ReceivedPicture]] = Latest()  # with the number of its connection
         self._index = 0
-        self._last_ns: int | None = None
-        self._is_started = False
 
     def start(self, on_frame: OnFrame, on_event: OnEvent | None = None) -> None:
         """Start; a wearer may connect later."""
-        self._is_started = True
-        self.receiver.add_user()
+        self._join()
         super().start(on_frame, on_event)
 
     def stop(self) -> None:
         """Stop within a second."""
         self._pending.close()
         super().stop()
-        if self._is_started:
-            self._is_started = False
-            self.receiver.remove_user()
+        self._leave()
 
     def status(self) -> SourceStatus:
         """Return state, counts and the map to the wearer's clock."""
-        peer, last_ns = self.receiver.peer, self._last_ns
-        if peer is not None and last_ns is not None and now_ns() - last_ns > SILENCE_NS:
-            self._monitor.set_state("waiting", "the wearer is connected, but sends no video")
-        found = self._monitor.status(peer.clock.status(now_ns()) if peer is not None else None)
+        found = super().status()
         superseded = {"superseded": self._pending.dropped} if self._pending.dropped else {}
-        return SourceStatus(found.state, found.reason, found.received, {**found.dropped, **superseded}, found.clock)
+        return replace(found, dropped={**found.dropped, **superseded})
 
     def offer(self, picture: ReceivedPicture) -> None:
         """Queue a picture; never blocks."""
-        self._pending.put(picture)
-
-    def change_state(self, state: Any, reason: str) -> None:
-        """Set the state after the connection has changed."""
-        self._last_ns = now_ns() if self.receiver.peer is not None else None
-        self._monitor.set_state(state, reason)
-
-    def count_dropped(self, reason: str, count: int) -> None:
-        """Count what came and is not used."""
-        self._monitor.count_dropped(reason, count)
+        self._pending.put((self._connections, picture))
 
     def _run(self) -> None:
-        while (received := self._pending.get()) is not None:
+        while (pending := self._pending.get()) is not None:
+            connection, received = pending
             picture = received.picture
             if not 0 < picture.width * picture.height <= MAX_PIXELS:
                 self._monitor.count_dropped("size")
                 continue
             image = np.asarray(picture.to_ndarray(format="bgr24"), np.uint8)
-            self._last_ns = now_ns()
-            times = received.timestamp, received.captured_ns, received.received_ns
-            self._publish(Frame(image, self._index, *times))
-            self._index += 1
+            frame = Frame(image, self._index, received.timestamp, received.captured_ns, received.received_ns)
+            with self._changing:
+                if connection != self._connections:
+                    self._monitor.count_dropped("of an earlier connection")
+                    continue
+                self._last_ns = now_ns()
+                self._publish(frame)
+                self._index += 1
 
 
-class WebRtcGaze(GazeSource):
+class WebRtcGaze(WearerSource, GazeSource):
     """A `GazeSource` of the samples on the connected wearer's data channel, in the order of arrival."""
 
     def __init__(self, receiver: WebRtcReceiver) -> None:
-        self.receiver = receiver
+        super().__init__(receiver, "gaze")
         receiver.gaze = self
         self._monitor = SourceMonitor("connecting", NO_WEARER)
         self._on_gaze: OnGaze | None = None
-        self._last_ns: int | None = None
 
     def start(self, on_gaze: OnGaze, on_event: OnEvent | None = None) -> None:
         """Start; a wearer may connect later."""
-        self._monitor.on_event = on_event
-        self._on_gaze = on_gaze
-        self.receiver.add_user()
+        self._monitor.on_event, self._on_gaze = on_event, on_gaze
+        self._join()
 
     def stop(self) -> None:
         """Stop within a second."""
-        if self._on_gaze is not None:
-            self._on_gaze = None
-            self.receiver.remove_user()
-
-    def status(self) -> SourceStatus:
-        """Return state, counts and the map to the wearer's clock."""
-        peer, last_ns = self.receiver.peer, self._last_ns
-        if peer is not None and last_ns is not None and now_ns() - last_ns > SILENCE_NS:
-            self._monitor.set_state("waiting", "the wearer is connected, but sends no gaze")
-        return self._monitor.status(peer.clock.status(now_ns()) if peer is not None else None)
+        self._on_gaze = None
+        self._leave()
 
     def offer(self, sample: GazeSample) -> None:
-        """Pass on a sample; called from one thread."""
+        """Pass on a sample; called from one thread, the one that changes the state."""
         on_gaze = self._on_gaze
         if on_gaze is not None:
             self._last_ns = now_ns()
             self._monitor.count_received()
             self._monitor.set_state("running")
             on_gaze(sample)
-
-    def change_state(self, state: Any, reason: str) -> None:
-        """Set the state after the connection has changed."""
-        self._last_ns = now_ns() if self.receiver.peer is not None else None
-        self._monitor.set_state(state, reason)
-
-    def count_dropped(self, reason: str, count: int) -> None:
-        """Count what came and is not used."""
-        self._monitor.count_dropped(reason, count)
