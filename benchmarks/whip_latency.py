@@ -30,7 +30,7 @@ from aiortc.rtcdtlstransport import RTCDtlsTransport
 from realtime.config.viewer import ViewSettings
 from realtime.session.inputs import open_frames, open_gaze
 from realtime.sources.webrtc import peer
-from realtime.sources.webrtc.receiver import WebRtcFrames
+from realtime.sources.webrtc.wearer_sources import WebRtcFrames
 from realtime.types import Frame, GazeSample
 from realtime.viewer.live_page import LivePage
 

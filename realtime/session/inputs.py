@@ -325,14 +325,16 @@ def _parse_realsense(name: SourceName) -> tuple[str, StreamMode]:
 
 def _open_whip_frames(name: SourceName) -> FrameSource:
     _check_bare(name, "frames", FRAME_SPECS)
-    from realtime.sources.webrtc.receiver import WebRtcFrames, WebRtcReceiver
+    from realtime.sources.webrtc.receiver import WebRtcReceiver
+    from realtime.sources.webrtc.wearer_sources import WebRtcFrames
 
     return WebRtcFrames(WebRtcReceiver())
 
 
 def _open_whip_gaze(name: SourceName, frames: FrameSource | None, min_confidence: float) -> GazeSource:
     _check_bare(name, "gaze", GAZE_SPECS)
-    from realtime.sources.webrtc.receiver import WebRtcFrames, WebRtcGaze, WebRtcReceiver
+    from realtime.sources.webrtc.receiver import WebRtcReceiver
+    from realtime.sources.webrtc.wearer_sources import WebRtcFrames, WebRtcGaze
 
     return WebRtcGaze(frames.receiver if isinstance(frames, WebRtcFrames) else WebRtcReceiver())
 

@@ -16,7 +16,7 @@ from realtime.sources.calibrated import CalibratedGaze, LoadedCalibration, load_
 from realtime.sources.headset_recordings.detection import has_recorded_gaze
 from realtime.sources.names import parse_source, redact_source
 from realtime.sources.video.video_file import PlayedFrames
-from realtime.sources.webrtc.receiver import WebRtcFrames, WebRtcGaze
+from realtime.sources.webrtc.wearer_sources import WebRtcFrames, WebRtcGaze
 from realtime.types import FrameSource, GazeSource
 from realtime.viewer.desktop_window import DesktopWindow, MouseGaze
 

@@ -42,6 +42,8 @@ FIRST_PROBES = 8
 PROBE_EVERY_S = 2.0
 MAX_AGE_NS = 5_000_000_000
 """Frames and samples that are older by the sender's clock have times of another one."""
+LOST = "lost on the way"
+"""Reason of frames that lacked packets."""
 _BUFFER, _EXTENSIONS = "_RTCRtpReceiver__jitter_buffer", "_rtp_header_extensions_map"
 
 
@@ -173,7 +175,7 @@ class WebRtcPeer:
 
     def _count_given_up(self) -> None:
         given_up = self._assembler.given_up if self._assembler is not None else 0
-        self._handlers.on_dropped("lost on the way", given_up - self._given_up)
+        self._handlers.on_dropped(LOST, given_up - self._given_up)
         self._given_up = given_up
 
     def _map_video_time(self, ticks: int, decoded_ns: int) -> tuple[int, int]:

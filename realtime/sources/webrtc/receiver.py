@@ -1,4 +1,4 @@
-"""Provides frames and gaze of the wearer that connects over WebRTC, one at a time.
+"""Receives the wearer who connects over WebRTC, one at a time.
 
 The page's server passes on the offers; an event loop on a thread of its own serves the connection.
 """
@@ -10,32 +10,14 @@ import contextlib
 import secrets
 import threading
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from realtime.errors import SourceError
-from realtime.infra.channels import Latest
-from realtime.infra.clock import now_ns
-from realtime.sources.base import SourceMonitor, ThreadedFrames
-from realtime.types import (
-    Frame,
-    FrameSource,
-    GazeSample,
-    GazeSource,
-    OnEvent,
-    OnFrame,
-    OnGaze,
-    SourceState,
-    SourceStatus,
-)
+from realtime.types import GazeSample, SourceState
 
 if TYPE_CHECKING:
     from realtime.sources.webrtc.peer import ReceivedPicture, WebRtcPeer
 
-MAX_PIXELS = 4096 * 2160
-SILENCE_NS = 2_000_000_000
 ANSWER_TIMEOUT_S = 15.0
 """For servers that are asked for addresses (STUN, TURN)."""
 STOP_S = 0.8
@@ -44,6 +26,20 @@ CONNECTING = "a wearer has sent an offer and is connecting"
 NO_PATH = "no network path to the last wearer; allow UDP, or give a TURN server: --set whip.ice_servers=..."
 REPLACED = "another wearer has connected, and replaces the one before"
 T = TypeVar("T")
+T_contra = TypeVar("T_contra", contravariant=True)
+
+
+class ConnectionListener(Protocol[T_contra]):
+    """A source that a receiver feeds; called on the event loop's thread."""
+
+    def offer(self, value: T_contra) -> None:
+        """Take what the present connection has sent; never blocks."""
+
+    def change_state(self, state: SourceState, reason: str) -> None:
+        """Set the state after the connection has changed."""
+
+    def count_dropped(self, reason: str, count: int) -> None:
+        """Count what came and is not used."""
 
 
 class WebRtcReceiver:
@@ -62,8 +58,8 @@ class WebRtcReceiver:
         peer.extend_answers()
         self._library = peer
         self.ice_servers: Sequence[str] = ()
-        self.frames: WebRtcFrames | None = None
-        self.gaze: WebRtcGaze | None = None
+        self.frames: ConnectionListener[ReceivedPicture] | None = None
+        self.gaze: ConnectionListener[GazeSample] | None = None
         self.on_notice: Callable[[str], None] = lambda text: None
         self._users = 0
         self._lock = threading.Lock()
@@ -190,135 +186,13 @@ class WebRtcReceiver:
         self._report("connecting", reason)
 
     def _report(self, state: SourceState, reason: str) -> None:
-        for source in (self.frames, self.gaze):
-            if source is not None:
-                source.change_state(state, reason)
+        if self.frames is not None:
+            self.frames.change_state(state, reason)
+        if self.gaze is not None:
+            self.gaze.change_state(state, reason)
 
     def _count_dropped(self, reason: str, count: int) -> None:
-        source = self.frames if reason == "lost on the way" else self.gaze or self.frames
-        if source is not None:
-            source.count_dropped(reason, count)
-
-
-class WearerSource:
-    """A base of a receiver's sources, whose state follows the connection."""
-
-    _monitor: SourceMonitor
-
-    def __init__(self, receiver: WebRtcReceiver, what: str) -> None:
-        """what: names what the wearer sends."""
-        self.receiver, self._what = receiver, what
-        self._changing = threading.RLock()  # a listener to the state may ask for it
-        self._connections = 0
-        self._last_ns: int | None = None
-        self._is_started = False
-
-    def change_state(self, state: SourceState, reason: str) -> None:
-        """Set the state after the connection has changed; nothing of the earlier one is published any more."""
-        with self._changing:
-            self._connections += 1
-            self._last_ns = now_ns() if self.receiver.peer is not None else None
-            self._monitor.set_state(state, reason)
-
-    def count_dropped(self, reason: str, count: int) -> None:
-        """Count what came and is not used."""
-        self._monitor.count_dropped(reason, count)
-
-    def status(self) -> SourceStatus:
-        """Return state, counts and the map to the wearer's clock."""
-        with self._changing:
-            peer, last_ns = self.receiver.peer, self._last_ns
-            if peer is not None and last_ns is not None and now_ns() - last_ns > SILENCE_NS:
-                self._monitor.set_state("waiting", f"the wearer is connected, but sends no {self._what}")
-        return self._monitor.status(peer.clock.status(now_ns()) if peer is not None else None)
-
-    def _join(self) -> None:
-        self._is_started = True
-        self.receiver.add_user()
-
-    def _leave(self) -> None:
-        if self._is_started:
-            self._is_started = False
-            self.receiver.remove_user()
-
-
-class WebRtcFrames(WearerSource, ThreadedFrames, FrameSource):
-    """A `FrameSource` of the connected wearer's video; converts the newest picture on its own thread.
-
-    `timestamp` is the RTP clock since the first frame. `dropped` counts pictures superseded before they were converted,
-    and frames that lacked packets.
-    """
-
-    def __init__(self, receiver: WebRtcReceiver) -> None:
-        WearerSource.__init__(self, receiver, "video")
-        ThreadedFrames.__init__(self, NO_WEARER, "frames webrtc")
-        receiver.frames = self
-        self._pending: Latest[tuple[int, ReceivedPicture]] = Latest()  # with the number of its connection
-        self._index = 0
-
-    def start(self, on_frame: OnFrame, on_event: OnEvent | None = None) -> None:
-        """Start; a wearer may connect later."""
-        self._join()
-        super().start(on_frame, on_event)
-
-    def stop(self) -> None:
-        """Stop within a second."""
-        self._pending.close()
-        super().stop()
-        self._leave()
-
-    def status(self) -> SourceStatus:
-        """Return state, counts and the map to the wearer's clock."""
-        found = super().status()
-        superseded = {"superseded": self._pending.dropped} if self._pending.dropped else {}
-        return replace(found, dropped={**found.dropped, **superseded})
-
-    def offer(self, picture: ReceivedPicture) -> None:
-        """Queue a picture; never blocks."""
-        self._pending.put((self._connections, picture))
-
-    def _run(self) -> None:
-        while (pending := self._pending.get()) is not None:
-            connection, received = pending
-            picture = received.picture
-            if not 0 < picture.width * picture.height <= MAX_PIXELS:
-                self._monitor.count_dropped("size")
-                continue
-            image = np.asarray(picture.to_ndarray(format="bgr24"), np.uint8)
-            frame = Frame(image, self._index, received.timestamp, received.captured_ns, received.received_ns)
-            with self._changing:
-                if connection != self._connections:
-                    self._monitor.count_dropped("of an earlier connection")
-                    continue
-                self._last_ns = now_ns()
-                self._publish(frame)
-                self._index += 1
-
-
-class WebRtcGaze(WearerSource, GazeSource):
-    """A `GazeSource` of the samples on the connected wearer's data channel, in the order of arrival."""
-
-    def __init__(self, receiver: WebRtcReceiver) -> None:
-        super().__init__(receiver, "gaze")
-        receiver.gaze = self
-        self._monitor = SourceMonitor("connecting", NO_WEARER)
-        self._on_gaze: OnGaze | None = None
-
-    def start(self, on_gaze: OnGaze, on_event: OnEvent | None = None) -> None:
-        """Start; a wearer may connect later."""
-        self._monitor.on_event, self._on_gaze = on_event, on_gaze
-        self._join()
-
-    def stop(self) -> None:
-        """Stop within a second."""
-        self._on_gaze = None
-        self._leave()
-
-    def offer(self, sample: GazeSample) -> None:
-        """Pass on a sample; called from one thread, the one that changes the state."""
-        on_gaze = self._on_gaze
-        if on_gaze is not None:
-            self._last_ns = now_ns()
-            self._monitor.count_received()
-            self._monitor.set_state("running")
-            on_gaze(sample)
+        if self.frames is not None and (reason == self._library.LOST or self.gaze is None):
+            self.frames.count_dropped(reason, count)
+        elif self.gaze is not None:
+            self.gaze.count_dropped(reason, count)

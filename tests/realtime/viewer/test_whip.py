@@ -20,8 +20,9 @@ from realtime.errors import SettingsError, SourceError
 from realtime.infra.progress import ProgressReporter
 from realtime.session.inputs import open_frames, open_gaze
 from realtime.session.run import run
-from realtime.sources.webrtc import receiver as receiver_module
-from realtime.sources.webrtc.receiver import NO_WEARER, REPLACED, WebRtcFrames, WebRtcGaze
+from realtime.sources.webrtc import wearer_sources
+from realtime.sources.webrtc.receiver import NO_WEARER, REPLACED
+from realtime.sources.webrtc.wearer_sources import WebRtcFrames, WebRtcGaze
 from realtime.types import Frame, GazeSample
 from realtime.viewer.live_page import LivePage
 from tests.realtime.viewer.page_runs import serve_run
@@ -138,7 +139,7 @@ def test_a_new_wearer_replaces_the_one_before_and_it_is_reported(live: Run) -> N
 
 
 def test_a_wearer_that_vanishes_is_reported_and_replaced(live: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(receiver_module, "SILENCE_NS", 300_000_000)
+    monkeypatch.setattr(wearer_sources, "SILENCE_NS", 300_000_000)
     with wearer(live.url) as first:
         eventually(lambda: live.frames and live.samples)
         first.kill()
