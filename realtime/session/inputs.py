@@ -1,4 +1,4 @@
-"""Opens sources of frames, gaze and depth from a spec such as `pupil://127.0.0.1:50020` or `file:clip.mp4`.
+"""Opens sources of frames and gaze from a spec such as `pupil://127.0.0.1:50020` or `file:clip.mp4`.
 
 A table says what opens each kind; the library of a kind (ZeroMQ, OpenCV's capture) is imported when it is opened.
 """
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from realtime.errors import SourceError
 from realtime.session.lsl_input import open_lsl_gaze
+from realtime.session.realsense_input import open_realsense_frames
 from realtime.session.source_options import (
     parse_choice,
     parse_flag,
@@ -28,9 +29,7 @@ from realtime.sources.names import LISTENING, STREAMS, SourceName, parse_source,
 from realtime.types import FrameSource, GazeSource
 
 if TYPE_CHECKING:
-    from realtime.sources.depth import DepthScale, DepthSource
     from realtime.sources.neon.companion_api import CompanionAddress
-    from realtime.sources.realsense.camera import StreamMode
 
 FRAME_SPECS = (
     "pupil://HOST:PORT, camera:N, neon:, tobii://HOST, file:PATH (a video, pictures or a headset's recording), "
@@ -41,11 +40,7 @@ GAZE_SPECS = (
     "pupil://HOST:PORT, neon:, tobii://HOST, trace:FILE.csv (with frames from file:), recording: (with frames from "
     "recording:FILE.mcap), lsl:NAME, browser:, webcam or whip: (these three with --view)"
 )
-DEPTH_SPECS = (
-    "pupil: (the frames' own device), pupil://HOST:PORT, realsense:[SERIAL], file:PATH (a folder or a video, with "
-    "frames from file:)"
-)
-_REMOTE_PORT = 50020
+PUPIL_PORT = 50020
 
 
 def open_frames(spec: str) -> FrameSource:
@@ -81,24 +76,10 @@ def open_gaze(spec: str, frames: FrameSource | None = None, *, min_confidence: f
     return _GAZE[name.kind](name, frames, min_confidence)
 
 
-def open_depth(spec: str, frames: FrameSource, frames_spec: str, *, scale_m: DepthScale = "auto") -> DepthSource:
-    """Open the source of depth named by `spec`, for the `frames` of `frames_spec`; raises `SourceError`.
-
-    pupil: - topic `frame.depth` of the frames' own device. pupil://HOST[:PORT] - of another device.
-    realsense:[SERIAL][?width=&height=&fps=] - aligned with the frames where these come from the same camera.
-    file:PATH[?fps=24] - a folder of 16-bit PNGs or float TIFFs (m), or a 16-bit video, beside frames from file:.
-    scale_m: metres of one step of 16 bits; "auto" uses those that the device reports, else a millimetre.
-    """
-    name = parse_source(spec)
-    if name.kind not in _DEPTH:
-        raise SourceError(f"{name.shown!r} is no source of depth; expected one of {DEPTH_SPECS}")
-    return _DEPTH[name.kind](name, frames, parse_source(frames_spec), scale_m)
-
-
 def _open_pupil_frames(name: SourceName) -> FrameSource:
     from realtime.sources.pupil.device_sources import PupilFrames
 
-    return PupilFrames(*parse_host_and_port(name, _REMOTE_PORT))
+    return PupilFrames(*parse_host_and_port(name, PUPIL_PORT))
 
 
 def _open_neon_frames(name: SourceName) -> FrameSource:
@@ -191,7 +172,7 @@ def _open_browser_frames(name: SourceName) -> FrameSource:
 def _open_pupil_gaze(name: SourceName, frames: FrameSource | None, min_confidence: float) -> GazeSource:
     from realtime.sources.pupil.device_sources import PupilGaze
 
-    return PupilGaze(*parse_host_and_port(name, _REMOTE_PORT))
+    return PupilGaze(*parse_host_and_port(name, PUPIL_PORT))
 
 
 def _open_neon_gaze(name: SourceName, frames: FrameSource | None, min_confidence: float) -> GazeSource:
@@ -256,73 +237,6 @@ def _refuse_webcam(name: SourceName, frames: FrameSource | None, min_confidence:
     raise SourceError(f"{name.shown!r} is gaze on the page of a run; use it with gazecast run --view")
 
 
-def _open_pupil_depth(
-    name: SourceName, frames: FrameSource, frames_name: SourceName, scale_m: DepthScale
-) -> DepthSource:
-    from realtime.sources.pupil.device_sources import PupilDepth
-
-    is_own, is_same_kind = not name.rest.strip("/"), frames_name.kind == "pupil"
-    if is_own and not is_same_kind:
-        raise SourceError(
-            f"{name.shown!r} is the frames' own device, and frames come from {frames_name.shown}; name its host"
-        )
-    host, port = parse_host_and_port(frames_name if is_own else name, _REMOTE_PORT)
-    is_same = is_own or (is_same_kind and parse_host_and_port(frames_name, _REMOTE_PORT) == (host, port))
-    return PupilDepth(host, port, same_clock=is_same, scale_m=scale_m)
-
-
-def _open_depth_file(
-    name: SourceName, frames: FrameSource, frames_name: SourceName, scale_m: DepthScale
-) -> DepthSource:
-    from realtime.sources.video.depth_file import FileDepth, VideoDepth
-    from realtime.sources.video.video_file import VideoFrames
-
-    spec = name.shown
-    path, options = split_path(spec, name.rest, "fps")
-    if not path:
-        raise SourceError(f"{spec!r} names no file; expected file:PATH")
-    if not isinstance(frames, VideoFrames):
-        raise SourceError(f"{spec} runs on a clip's clock and needs frames from file:PATH; for live ones use pupil:")
-    fps = parse_fps(spec, options) or frames.fps
-    file = parse_path(spec, path)
-    if file.is_file():
-        return VideoDepth(file, frames.clock, scale_m)
-    return FileDepth(file, frames.clock, fps, scale_m)
-
-
-def _open_realsense_frames(name: SourceName) -> FrameSource:
-    from realtime.sources.realsense.camera import RealSenseFrames
-
-    return RealSenseFrames(*_parse_realsense(name))
-
-
-def _open_realsense_depth(
-    name: SourceName, frames: FrameSource, frames_name: SourceName, scale_m: DepthScale
-) -> DepthSource:
-    from realtime.sources.realsense.camera import RealSenseFrames, open_realsense_depth
-
-    serial, mode = _parse_realsense(name)
-    if isinstance(frames, RealSenseFrames):
-        if serial in ("", frames.serial):
-            return frames.open_depth(mode, scale_m)
-        if not frames.serial:
-            raise SourceError(
-                f"{name.shown!r} may be the camera of the frames; name that one too: --source realsense:SERIAL"
-            )
-    return open_realsense_depth(serial, mode, scale_m)
-
-
-def _parse_realsense(name: SourceName) -> tuple[str, StreamMode]:
-    from realtime.sources.realsense.camera import StreamMode
-
-    serial, _, query = name.rest.removeprefix("//").partition("?")
-    if serial and not serial.isalnum():
-        raise SourceError(f"{name.shown!r}: {serial!r} is no serial number; expected realsense: or realsense:SERIAL")
-    options = parse_options(name.shown, query, "width", "height", "fps")
-    numbers = {option: int(parse_number(name.shown, option, text, 1, 100_000)) for option, text in options.items()}
-    return serial, StreamMode(**numbers)
-
-
 def _open_whip_frames(name: SourceName) -> FrameSource:
     _check_bare(name, "frames", FRAME_SPECS)
     from realtime.sources.webrtc.receiver import WebRtcReceiver
@@ -361,7 +275,7 @@ _FRAMES: dict[str, Callable[[SourceName], FrameSource]] = {
     "file": _open_video,
     "recording": _open_recording,
     "browser": _open_browser_frames,
-    "realsense": _open_realsense_frames,
+    "realsense": open_realsense_frames,
     "whip": _open_whip_frames,
     **dict.fromkeys(STREAMS, _open_stream),
 }
@@ -376,9 +290,4 @@ _GAZE: dict[str, Callable[[SourceName, FrameSource | None, float], GazeSource]] 
     "whip": _open_whip_gaze,
     "lsl": open_lsl_gaze,
     "webcam": _refuse_webcam,
-}
-_DEPTH: dict[str, Callable[[SourceName, FrameSource, SourceName, DepthScale], DepthSource]] = {
-    "pupil": _open_pupil_depth,
-    "realsense": _open_realsense_depth,
-    "file": _open_depth_file,
 }

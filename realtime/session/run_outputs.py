@@ -18,7 +18,7 @@ from realtime.recording.controller import RecordingController
 from realtime.recording.format import RecordingInfo
 from realtime.robotics.object3d_observer import Object3dObserver, open_object3d
 from realtime.robotics.outputs import open_robot_outputs
-from realtime.session.inputs import open_depth
+from realtime.session.depth_inputs import open_depth
 from realtime.session.observers import CalibrationCheck, NewestResult, ViewObserver
 from realtime.session.run_inputs import RunInputs
 from realtime.session.view import RunView

@@ -252,7 +252,7 @@ class RealSenseDepth(LiveDepth):
         self.put(DepthFrame(clean_depth(pixels, scale_m), timestamp, captured_ns, scale_m=scale_m))
 
 
-def open_realsense_depth(
+def open_depth_alone(
     serial: str, mode: StreamMode, scale_m: DepthScale, find_devices: Callable[[], Iterable[Any]] | None = None
 ) -> RealSenseDepth:
     """Open the depth of a camera whose colour is not used; raises `SourceError` without the library."""

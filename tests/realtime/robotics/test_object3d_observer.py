@@ -182,6 +182,7 @@ def test_from_a_clip_and_a_folder_of_depth_to_a_recording(tmp_path):
         assert message_.place.frame_id == "scene_optical_frame"
         assert message_.place.centroid == pytest.approx(((x - 159.5) * 0.9 / 260, 0.5 * 0.9 / 260, 0.9), abs=0.03)
         assert message_.depth.apart_ms == pytest.approx(0, abs=1)
+        assert message_.depth.scale_m == 0.001
         assert message_.extents[0] == pytest.approx(2 * scene.RADIUS * 0.9 / 260, rel=0.1)
 
 
@@ -210,7 +211,8 @@ def test_depth_of_another_size_needs_registration(tmp_path):
     clip, _ = scene.write_clip(tmp_path, 2)
     (tmp_path / "depth").mkdir()
     cv2.imwrite(str(tmp_path / "depth" / "0.png"), np.full((10, 20), 900, np.uint16))
-    from realtime.session.inputs import open_depth, open_frames
+    from realtime.session.depth_inputs import open_depth
+    from realtime.session.inputs import open_frames
 
     objects, source = ObjectSettings(camera=camera_file(tmp_path / "c.json")), f"file:{tmp_path / 'depth'}"
     depth = open_depth(source, open_frames(f"file:{clip}"), f"file:{clip}")

@@ -13,7 +13,8 @@ import pytest
 
 from realtime.errors import SourceError
 from realtime.infra.clock import now_ns
-from realtime.session.inputs import open_depth, open_frames
+from realtime.session.depth_inputs import open_depth
+from realtime.session.inputs import open_frames
 from realtime.sources.depth import DepthFrame, DepthScale, DepthSource, LiveDepth, choose_scale, clean_depth
 from realtime.sources.pupil.device_sources import PupilDepth
 from realtime.sources.pupil.messages import DEPTH_FORMATS, MalformedMessage, read_depth, read_frame_header

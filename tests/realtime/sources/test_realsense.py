@@ -15,11 +15,12 @@ import pytest
 from calibration import FisheyeCamera, PinholeCamera
 from realtime.errors import SourceError
 from realtime.infra.clock import now_ns
-from realtime.session.inputs import open_depth, open_frames
+from realtime.session.depth_inputs import open_depth
+from realtime.session.inputs import open_frames
 from realtime.sources.base import CameraSource
 from realtime.sources.depth import DepthFrame
 from realtime.sources.realsense import camera as realsense_camera
-from realtime.sources.realsense.camera import RealSenseFrames, StreamMode, open_realsense_depth
+from realtime.sources.realsense.camera import RealSenseFrames, StreamMode, open_depth_alone
 from realtime.sources.realsense.intrinsics import convert_intrinsics
 from realtime.types import Frame
 from tests.realtime.waiting import eventually, promptly
@@ -167,7 +168,7 @@ def test_a_configured_scale_wins(frames: RealSenseFrames, software: SoftwareCame
 
 
 def test_depth_alone_matches_other_frames_on_the_hosts_clock(software: SoftwareCamera) -> None:
-    depth = open_realsense_depth("", StreamMode(), "auto", lambda: [software.device])
+    depth = open_depth_alone("", StreamMode(), "auto", lambda: [software.device])
     depth.start()
     try:
 
