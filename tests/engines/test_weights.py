@@ -21,7 +21,7 @@ import pytest
 
 from engines import ModelError, fetch, weights
 from engines.fetch import RemoteFile
-from engines.weights import ModelEntry, NpmSource, UrlSource, WheelSource
+from engines.model_registry import ModelEntry, NpmSource, UrlSource, WheelSource
 
 BODY = bytes(range(256)) * 2000
 OTHER = b"graph" * 1000
