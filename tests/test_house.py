@@ -39,6 +39,8 @@ HOMES = {
     "matplotlib": ("realtime/media/chart.py", "realtime/commands/"),
     "mcap": ("realtime/recording/reader.py", "realtime/recording/writer.py", "realtime/robotics/ros2/bag.py"),
     "rosbags": ("realtime/robotics/ros2/message_types.py",),
+    "aria": ("realtime/sources/aria/bridge.py",),
+    "projectaria_tools": ("realtime/sources/aria/bridge.py",),
     "pylsl": ("realtime/sources/lsl/", "realtime/simulation/lsl_outlet.py"),
     "foxglove": ("realtime/robotics/ros2/foxglove.py",),
     "pyrealsense2": ("realtime/sources/realsense/camera.py",),

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from realtime.errors import SourceError
+from realtime.session.aria_input import open_aria_frames, open_aria_gaze
 from realtime.session.lsl_input import open_lsl_gaze
 from realtime.session.realsense_input import open_realsense_frames
 from realtime.session.source_options import (
@@ -32,13 +33,13 @@ if TYPE_CHECKING:
     from realtime.sources.neon.companion_api import CompanionAddress
 
 FRAME_SPECS = (
-    "pupil://HOST:PORT, camera:N, neon:, tobii://HOST, file:PATH (a video, pictures or a headset's recording), "
+    "pupil://HOST:PORT, camera:N, neon:, tobii://HOST, aria:, file:PATH (a video, pictures or a headset's recording), "
     "recording:FILE.mcap, http://HOST/PATH (also udp, rtmp, srt), rtsp://HOST/PATH, realsense:, browser: and whip: "
     "(with --view)"
 )
 GAZE_SPECS = (
-    "pupil://HOST:PORT, neon:, tobii://HOST, trace:FILE.csv (with frames from file:), recording: (with frames from "
-    "recording:FILE.mcap), lsl:NAME, browser:, webcam or whip: (these three with --view)"
+    "pupil://HOST:PORT, neon:, tobii://HOST, aria:, trace:FILE.csv (with frames from file:), recording: (with frames "
+    "from recording:FILE.mcap), lsl:NAME, browser:, webcam or whip: (these three with --view)"
 )
 PUPIL_PORT = 50020
 
@@ -47,7 +48,8 @@ def open_frames(spec: str) -> FrameSource:
     """Open the source of frames named by `spec`; raises `SourceError`.
 
     pupil://HOST[:PORT] - the device may appear later. neon://HOST[:PORT], or neon: for the only Neon or Invisible in
-    the network - may appear later; likewise tobii: for Tobii Pro Glasses 3. camera:N[?width=&height=&fps=] - the
+    the network - may appear later; likewise tobii: for Tobii Pro Glasses 3, aria: for Project Aria, or
+    aria:FILE.vrs. camera:N[?width=&height=&fps=] - the
     camera may appear later; on Linux also camera:/dev/PATH.
     file:PATH[?loop=1&realtime=0&fps=24], or a path alone - must exist; fps is for folders of pictures. A folder may
     also be a recording of Pupil Core, Neon or Invisible; its gaze is the same name.
@@ -271,6 +273,7 @@ _FRAMES: dict[str, Callable[[SourceName], FrameSource]] = {
     "pupil": _open_pupil_frames,
     "neon": _open_neon_frames,
     "tobii": open_tobii_frames,
+    "aria": open_aria_frames,
     "camera": _open_camera,
     "file": _open_video,
     "recording": _open_recording,
@@ -283,6 +286,7 @@ _GAZE: dict[str, Callable[[SourceName, FrameSource | None, float], GazeSource]] 
     "pupil": _open_pupil_gaze,
     "neon": _open_neon_gaze,
     "tobii": open_tobii_gaze,
+    "aria": open_aria_gaze,
     "trace": _open_trace,
     "file": _open_headset_gaze,
     "recording": _open_recorded_gaze,

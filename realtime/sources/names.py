@@ -16,14 +16,14 @@ from realtime.sources.headset_recordings.detection import has_recorded_gaze
 STREAMS = ("rtsp", "rtsps", "http", "https", "udp", "rtp", "rtmp", "rtmps", "tcp", "srt")
 """Kinds of network streams that FFmpeg opens."""
 KINDS = (
-    "pupil", "neon", "camera", "file", "recording", "browser", "trace", "lsl", "tobii", "realsense", "webcam", "whip",
-    *STREAMS,
+    "pupil", "neon", "camera", "file", "recording", "browser", "trace", "lsl", "tobii", "aria", "realsense", "webcam",
+    "whip", *STREAMS,
 )  # fmt: skip
 _ALIASES = {"webrtc": "whip"}
 LISTENING = ("udp", "rtp", "tcp", "srt")
 """Kinds that may name a port alone, to wait for a sender."""
-_OWN_GAZE = ("pupil", "neon", "tobii", "recording", "whip")
-_BY_ENDING = {".mcap": "recording", ".csv": "trace", ".tsv": "trace"}
+_OWN_GAZE = ("pupil", "neon", "tobii", "aria", "recording", "whip")
+_BY_ENDING = {".mcap": "recording", ".vrs": "aria", ".csv": "trace", ".tsv": "trace"}
 _CLIP_ENDINGS = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".gif")
 _PLACE = re.compile(r"(?P<host>\[[\da-fA-F:.%]+\]|[\w.%-]*)(?::(?P<port>\d{1,5}))?(?P<path>[/?#].*)?")
 

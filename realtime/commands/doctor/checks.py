@@ -114,6 +114,16 @@ def check_library(name: str, extra: str, version: str | None) -> DoctorFinding:
     return DoctorFinding("Libraries", name, "problem", "not installed", "run make setup, or pip install -e .")
 
 
+def check_aria(python: str, is_here: bool) -> DoctorFinding:
+    """Assess Project Aria's client, which has an interpreter of its own. is_here: in this one."""
+    find = partial(DoctorFinding, "Libraries", "projectaria-client-sdk")
+    if python:
+        return find("ok", f"expected in {python} (GAZECAST_ARIA_PYTHON)")
+    if is_here:
+        return find("ok", "installed here")
+    return find("note", "not installed", "optional, in an environment of its own: docs/guides/other-trackers.md")
+
+
 def check_gpu(answer: str | None) -> Iterable[DoctorFinding]:
     """Assess the output of nvidia-smi; None where it is not installed."""
     if answer is None:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from realtime.commands.doctor import checks
 from realtime.commands.doctor.report import DoctorFinding, DoctorReport
+from realtime.session.aria_input import PYTHON_VARIABLE
 
 DISTRIBUTION = "gazecast"
 PACKAGES = ("realtime", "engines", "calibration")
@@ -92,6 +93,7 @@ def _libraries() -> Iterable[DoctorFinding]:
         return
     for name, extra in wanted:
         yield checks.check_library(name, extra, _version(name))
+    yield checks.check_aria(os.environ.get(PYTHON_VARIABLE, ""), importlib.util.find_spec("aria") is not None)
     if error := _import_error("cv2"):
         advice = "on Debian: sudo apt-get install libgl1 libglib2.0-0"
         yield DoctorFinding("Libraries", "cv2", "problem", f"cannot be imported: {error}", advice)

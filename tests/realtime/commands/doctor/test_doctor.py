@@ -63,6 +63,9 @@ def test_requirements_know_their_extra() -> None:
 def test_a_missing_library_matters_only_when_it_is_needed() -> None:
     assert checks.check_library("numpy", "", "2.0").state == "ok"
     assert checks.check_library("numpy", "", None).state == "problem"
+    assert checks.check_aria("", False).state == "note"
+    assert "aria-env" in checks.check_aria("aria-env/bin/python", False).text
+    assert checks.check_aria("", True).text == "installed here"
     optional = checks.check_library("torch", "torch", None)
     assert (optional.state, optional.advice) == ("note", "optional: pip install -e '.[torch]'")
 
