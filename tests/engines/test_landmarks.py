@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from calibration.gaze.eye_features import measure_eyes
 from engines import ModelError, weights
 from engines.landmarks.face_detector import ANCHORS, SIDE, find_best_face
 from engines.landmarks.face_landmarker import MODEL, FaceLandmarker
 from engines.landmarks.picture_region import PictureRegion, enclose_points
+from tests.engines.drawn_face import EYES, SIZE, draw_face
 
 REGIONS = st.builds(
     PictureRegion, st.floats(-50, 400), st.floats(-50, 400), st.floats(5, 500), st.floats(-3, 3), st.booleans()
@@ -96,8 +99,52 @@ def test_missing_networks_are_named_with_the_remedy(tmp_path):
         FaceLandmarker(tmp_path)
 
 
-@pytest.mark.skipif(not weights.is_cached(MODEL), reason="gazecast models pull face_landmarks brings the networks")
-def test_the_networks_find_no_face_in_a_picture_without_one():
-    finder = FaceLandmarker()
-    for value in (np.zeros((240, 320, 3)), np.random.default_rng(0).uniform(0, 255, (360, 203, 3))):
+@pytest.fixture(scope="module")
+def finder():
+    """Open the networks, which are small, where they were fetched."""
+    if not weights.is_cached(MODEL):
+        pytest.skip("gazecast models pull face_landmarks brings the networks")
+    return FaceLandmarker()
+
+
+def test_the_networks_find_no_face_in_a_picture_without_one(finder):
+    noise = np.random.default_rng(0).uniform(0, 255, (360, 203, 3))
+    for value in (np.zeros((240, 320, 3)), noise, np.zeros((1, 1, 3))):
         assert finder.find(value.astype(np.uint8)) is None
+
+
+@pytest.mark.parametrize("offset", [(0, 0), (-5, 0), (5, 0), (0, 3), (0, -3)])
+def test_the_networks_find_the_irises_of_a_drawn_face(finder, offset):
+    found = finder.find(draw_face(*offset))
+    assert found is not None
+    assert found.presence > 0.9
+    assert found.irises[:, 0] == pytest.approx(np.array(EYES) + offset, abs=3.0)
+    for eye, (x, y) in zip(found.eyes, EYES, strict=True):
+        assert eye[[0, 8]].mean(0) == pytest.approx((x, y), abs=6.0)
+    assert found.eyes[0, 0, 0] < found.eyes[0, 8, 0]  # the outer corner is first
+    assert found.eyes[1, 0, 0] > found.eyes[1, 8, 0]
+    assert (found.eyes[:, 3:6, 1].mean(1) > found.eyes[:, 11:14, 1].mean(1)).all()  # the lower lid is first
+
+
+@pytest.mark.parametrize(("angle", "scale", "shift"), [(20, 0.8, (90, -30)), (-25, 0.6, (-150, 60)), (0, 0.4, (0, 0))])
+def test_the_networks_find_a_face_wherever_it_is(finder, angle, scale, shift):
+    turn = cv2.getRotationMatrix2D((320.0, 240.0), angle, scale)
+    turn[:, 2] += shift
+    image = cv2.warpAffine(draw_face(), turn, SIZE, borderMode=cv2.BORDER_REPLICATE)
+    finder.find(np.zeros_like(image))  # no face is followed any more
+    for _ in range(2):  # detected, then followed
+        found = finder.find(image)
+        assert found is not None
+        expected = np.array(EYES) @ turn[:, :2].T + turn[:, 2]
+        assert found.irises[:, 0] == pytest.approx(expected, abs=4.0)
+
+
+def test_the_networks_and_the_features_agree_on_the_direction(finder):
+    finder.find(np.zeros((*SIZE[::-1], 3), np.uint8))  # no face is followed any more
+    screens = []
+    for dx in (-5, 0, 5):
+        found = finder.find(draw_face(dx, 0))
+        features = measure_eyes(found.points, found.irises, found.eyes, SIZE, 60.0)
+        assert features is not None
+        screens.append(features.screen_mm[0])
+    assert screens[0] - 30 > screens[1] > screens[2] + 30  # left in the picture is right for the person
