@@ -31,6 +31,7 @@ MAX_LID_ERROR_RATIO = 0.75
 They are noisy, and over nine targets that error itself is uncertain by a quarter.
 """
 MIN_GAIN, MAX_GAIN = 0.25, 4.0
+"""Of either axis; negative for a camera that shows the person as a mirror does, or upside down."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,7 +75,7 @@ class ScreenModel:
         for raw, target in zip(raw_deg.T, target_deg.T, strict=True):
             around = raw - raw.mean()
             gain = float(around @ target / max(float(around @ around), 1e-9))
-            gains.append(float(np.clip(gain, MIN_GAIN, MAX_GAIN)))
+            gains.append(math.copysign(min(max(abs(gain), MIN_GAIN), MAX_GAIN), gain))
             offsets.append(float(np.median(target - gains[-1] * raw)))
         return replace(self, gain=(gains[0], gains[1]), offset_deg=(offsets[0], offsets[1]))
 
@@ -119,7 +120,10 @@ class ScreenCalibration:
         except (KeyError, TypeError, ValueError) as error:
             raise CalibrationError(f"this is no calibration of a screen: {error!s:.80}; calibrate again") from None
         numbers = (reference_mm, opening, lid_deg, gain_x, gain_y, offset_x, offset_y, calibration.distance_mm)
-        if not all(map(math.isfinite, numbers)) or min(reference_mm, gain_x, gain_y, calibration.distance_mm) <= 0:
+        if (
+            not all(map(math.isfinite, numbers))
+            or min(reference_mm, abs(gain_x), abs(gain_y), calibration.distance_mm) <= 0
+        ):
             raise CalibrationError("this is no calibration of a screen: its numbers are out of range; calibrate again")
         return calibration
 

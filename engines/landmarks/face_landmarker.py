@@ -67,10 +67,14 @@ class FaceLandmarker(LandmarkFinder):
 
     def find(self, image: Image) -> FaceLandmarks | None:
         """Return the landmarks of the face; None without a face."""
-        region = self._region or self._find_face(image)
-        self._region = None
-        if region is None:
-            return None
+        region, self._region = self._region, None
+        found = self._find_points(image, region) if region is not None else None
+        if found is None and (region := self._find_face(image)) is not None:
+            found = self._find_points(image, region)
+        return found
+
+    def _find_points(self, image: Image, region: PictureRegion) -> FaceLandmarks | None:
+        """Find the points of the face in a region, which then is followed; None without one."""
         places, logit = self._face(_to_input(region.crop(image, FACE_SIDE)))
         presence = 1 / (1 + math.exp(-float(np.clip(logit.ravel()[0], -100, 100))))
         points = region.to_picture(places.reshape(FACE_POINTS, 3), FACE_SIDE)

@@ -140,7 +140,6 @@ def test_the_networks_find_a_face_wherever_it_is(finder, angle, scale, shift):
 
 
 def test_the_networks_and_the_features_agree_on_the_direction(finder):
-    finder.find(np.zeros((*SIZE[::-1], 3), np.uint8))  # no face is followed any more
     screens = []
     for dx in (-5, 0, 5):
         found = finder.find(draw_face(dx, 0))
@@ -148,3 +147,12 @@ def test_the_networks_and_the_features_agree_on_the_direction(finder):
         assert features is not None
         screens.append(features.screen_mm[0])
     assert screens[0] - 30 > screens[1] > screens[2] + 30  # left in the picture is right for the person
+
+
+def test_a_face_that_jumps_is_found_in_the_same_picture(finder):
+    image = draw_face()
+    for shift in (-160, 160, -160):
+        moved = cv2.warpAffine(
+            image, np.array([[0.5, 0, 160.0 + shift], [0, 0.5, 120.0]]), SIZE, borderMode=cv2.BORDER_REPLICATE
+        )
+        assert finder.find(moved) is not None

@@ -41,7 +41,12 @@ export class EyeCamera {
       if (this.stream === stream) this.stop("The camera of the eyes was disconnected.");
     };
     this.stream = this.video.srcObject = stream;
-    await this.video.play();
+    try {
+      await this.video.play();
+    } catch (error) {
+      this.stop();
+      throw error;
+    }
     const next = (now, meta) => {
       if (this.stream !== stream) return;
       this.capture(Math.min(now, meta.captureTime ?? now));

@@ -38,7 +38,8 @@ def calibrate(seed=0, **person):
 
 
 @pytest.mark.parametrize(
-    "person", [{}, {"gain": (1.7, 2.2)}, {"gain": (0.7, 0.5)}, {"distance_mm": 420.0, "noise_mm": 3.0}]
+    "person",
+    [{}, {"gain": (1.7, 2.2)}, {"gain": (0.7, 0.5)}, {"gain": (-1.2, 1.3)}, {"distance_mm": 420.0, "noise_mm": 3.0}],
 )
 def test_the_error_on_other_targets_is_small_and_measured(person):
     calibration = calibrate(**person)
