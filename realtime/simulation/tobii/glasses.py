@@ -36,12 +36,14 @@ class GlassesFaults:
     """How simulated glasses differ from good ones.
 
     clock_offset_s: of their wall clock to this computer's. sends_reports: whether they send RTCP, which has the time.
-    encoder_s: time that the scene camera's encoder takes, by which pictures come later than gaze.
+    encoder_s: time that the scene camera's encoder takes, by which pictures come later than gaze. is_udp: whether they
+    send over UDP only.
     """
 
     clock_offset_s: float = 0.0
     sends_reports: bool = True
     encoder_s: float = 0.0
+    is_udp: bool = False
 
 
 class SimulatedGlasses(ClipPlayer):
@@ -81,7 +83,7 @@ class SimulatedGlasses(ClipPlayer):
         self._epoch_s = time.time() - time.monotonic() + self._faults.clock_offset_s
         self._server = LiveServer(
             find_parameter_sets(first.picture), lambda at_s: at_s + self._epoch_s, time.monotonic,
-            sends_reports=self._faults.sends_reports,
+            sends_reports=self._faults.sends_reports, is_udp=self._faults.is_udp,
         )  # fmt: skip
         self._host, self._is_away = host, threading.Event()
         self._listener: socket.socket | None = bind_port(host, port)

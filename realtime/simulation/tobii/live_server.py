@@ -6,12 +6,14 @@ import asyncio
 import base64
 import random
 import re
+import socket
 import struct
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from realtime.simulation.neon.rtsp_server import read_request
+from realtime.sources.rtsp.port_pair import open_port_pair
 
 STREAMS = (("video", "H264"), ("video", "H264"), *(("application", "JSON"),) * 4)
 """Kind and encoding of the streams: scene, eyes; gaze, sync port, movements, events."""
@@ -30,21 +32,35 @@ class LiveClient:
         self._loop = asyncio.get_running_loop()
         self._random = random.Random(0)  # noqa: S311 - no secret
         self.channels: dict[int, int] = {}
+        self._ports: dict[int, tuple[socket.socket, tuple[str, int]]] = {}  # of channels over UDP
         self._bases = [self._random.getrandbits(32) for _ in STREAMS]
         self._sequences = [self._random.getrandbits(16) for _ in STREAMS]
+
+    def use_ports(self, channel: int, port: int) -> str:
+        """Send two channels to a port and the next one over UDP; returns the server's own ports."""
+        host = self._writer.get_extra_info("sockname")[0]
+        client = self._writer.get_extra_info("peername")[0]
+        own = open_port_pair(host)
+        self._ports |= {channel + number: (udp, (client, port + number)) for number, udp in enumerate(own)}
+        return "-".join(str(udp.getsockname()[1]) for udp in own)
+
+    def close(self) -> None:
+        """Free the ports."""
+        for udp, _ in self._ports.values():
+            udp.close()
 
     def send(self, stream: int, payloads: Sequence[bytes], at_s: float) -> None:
         """Send what was captured at `at_s` (host monotonic), a packet each; the last one is marked."""
         channel = self.channels.get(stream)
         if channel is None:
             return
-        frames = bytearray()
+        packets = []
         for number, payload in enumerate(payloads):
             self._sequences[stream] = (self._sequences[stream] + 1) & 0xFFFF
             kind = _PAYLOAD_TYPE | (number == len(payloads) - 1) << 7
             head = struct.pack("!BBHII", 0x80, kind, self._sequences[stream], self._ticks(stream, at_s), stream)
-            frames += _frame(channel, head + payload)
-        self._write_soon(bytes(frames))
+            packets.append(head + payload)
+        self._send_packets(channel, packets)
 
     def send_reports(self, at_s: float) -> None:
         """Send a sender report of each stream."""
@@ -52,12 +68,19 @@ class LiveClient:
             ntp = round((self._clock_s(at_s) + _NTP_EPOCH_S) * 2**32)
             ticks = self._ticks(stream, at_s)
             report = struct.pack("!BBHIQIII", 0x80, 200, 6, stream, ntp, ticks, 0, 0)
-            self._write_soon(_frame(channel + 1, report))
+            self._send_packets(channel + 1, [report])
 
     def _ticks(self, stream: int, at_s: float) -> int:
         return (self._bases[stream] + round(at_s * CLOCK_HZ)) & 0xFFFFFFFF
 
-    def _write_soon(self, data: bytes) -> None:
+    def _send_packets(self, channel: int, packets: Sequence[bytes]) -> None:
+        if channel in self._ports:
+            udp, client = self._ports[channel]
+            with suppress(OSError):  # the client has left
+                for packet in packets:
+                    udp.sendto(packet, client)
+            return
+        data = b"".join(struct.pack("!cBH", b"$", channel, len(packet)) + packet for packet in packets)
         with suppress(RuntimeError):  # the loop has ended
             self._loop.call_soon_threadsafe(self._write, data)
 
@@ -72,10 +95,10 @@ class LiveServer:
 
     def __init__(
         self, parameter_sets: Sequence[bytes], clock_s: Callable[[float], float], now_s: Callable[[], float],
-        *, sends_reports: bool,
+        *, sends_reports: bool, is_udp: bool,
     ) -> None:  # fmt: skip
         self._parameter_sets, self._clock_s, self._now_s = parameter_sets, clock_s, now_s
-        self._sends_reports = sends_reports
+        self._sends_reports, self._is_udp = sends_reports, is_udp
         self._lock = threading.Lock()
         self._playing: list[LiveClient] = []
 
@@ -109,6 +132,7 @@ class LiveServer:
                 reports.cancel()
             with self._lock:
                 self._playing = [other for other in self._playing if other is not client]
+            client.close()
             writer.close()
 
     def _reply(
@@ -125,13 +149,18 @@ class LiveServer:
             return "200 OK", base, self._describe()
         if method == "SETUP":
             stream = re.search(r"stream=(\d+)", url)
-            channel = re.search(r"interleaved=(\d+)", headers.get("transport", ""))
             if stream is None or int(stream[1]) >= len(STREAMS):
                 return "404 Not Found", {}, ""
-            if channel is None:
+            number, wanted = int(stream[1]), headers.get("transport", "")
+            port, channel = re.search(r"client_port=(\d+)", wanted), re.search(r"interleaved=(\d+)", wanted)
+            if self._is_udp and port is not None:
+                client.channels[number] = 2 * number
+                own = client.use_ports(2 * number, int(port[1]))
+                return "200 OK", session | {"Transport": f"RTP/AVP;unicast;{port[0]};server_port={own}"}, ""
+            if self._is_udp or channel is None:
                 return "461 Unsupported Transport", {}, ""
-            client.channels[int(stream[1])] = number = int(channel[1])
-            return "200 OK", session | {"Transport": f"RTP/AVP/TCP;unicast;interleaved={number}-{number + 1}"}, ""
+            client.channels[number] = first = int(channel[1])
+            return "200 OK", session | {"Transport": f"RTP/AVP/TCP;unicast;interleaved={first}-{first + 1}"}, ""
         return "200 OK", session, ""
 
     def _describe(self) -> str:
@@ -149,8 +178,3 @@ class LiveServer:
         while self._sends_reports:
             client.send_reports(self._now_s())
             await asyncio.sleep(REPORT_S)
-
-
-def _frame(channel: int, data: bytes) -> bytes:
-    """Frame a packet for its channel in the RTSP connection."""
-    return struct.pack("!cBH", b"$", channel, len(data)) + data

@@ -24,11 +24,11 @@ from aiortsp.transport.udp import UDPTransport
 
 from realtime.infra.clock import now_ns
 from realtime.sources.rtsp.packets import RtpPacket, StreamError, tick_difference
+from realtime.sources.rtsp.port_pair import open_port_pair
 
 CONNECT_S, TEARDOWN_S, CHECK_S = 3.0, 0.3, 0.1
 REPORT_JUMP_S = 0.2
 """A larger change between two sender reports means that the sender's clock was set."""
-_PORT_ATTEMPTS = 50
 _SILENT = logging.getLogger("gazecast.rtsp")
 _SILENT.addHandler(logging.NullHandler())
 _SILENT.propagate = False
@@ -153,21 +153,8 @@ class _Transport(UDPTransport):
     """A pair of UDP sockets on neighbouring ports, and a guard against data that are no RTP."""
 
     @classmethod
-    def get_socket_pair(
-        cls, bind_address: str | None = None, retry: int = _PORT_ATTEMPTS
-    ) -> tuple[socket.socket, socket.socket]:
-        for _ in range(retry):
-            first, second = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
-            try:
-                first.bind((bind_address or "0.0.0.0", 0))  # noqa: S104 - the sender's address is not known yet
-                port = first.getsockname()[1]
-                second.bind((bind_address or "0.0.0.0", port ^ 1))  # noqa: S104
-            except OSError:
-                first.close()
-                second.close()
-                continue
-            return (first, second) if port % 2 == 0 else (second, first)
-        raise OSError("no two neighbouring UDP ports are free")
+    def get_socket_pair(cls, bind_address: str | None = None, retry: int = 0) -> tuple[socket.socket, socket.socket]:
+        return open_port_pair(bind_address or "0.0.0.0")  # noqa: S104 - the sender's address is not known yet
 
     def handle_rtp_data(self, data: bytes) -> None:
         with suppress(Exception):  # the library parses without checks

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from realtime.infra.clock import ArrivalClock, now_ns
 from realtime.sources.base import ThreadedSource
-from realtime.sources.rtsp.interleaved import InterleavedSession, SessionStream
 from realtime.sources.rtsp.packets import RtpPacket, StreamError
+from realtime.sources.rtsp.session import RtspSession, SessionStream, TransportRefused
 from realtime.sources.tobii.discovery import GlassesUnavailable, find_glasses
 from realtime.types import OnEvent
 
@@ -48,6 +48,7 @@ class TobiiSource(ThreadedSource):
         self._clock, self._clock_jumps = ArrivalClock(), 0
         self._connected_ns = self._good_ns = 0
         self._flaw = ""  # of the last data that could not be used
+        self._is_udp = False
 
     def _connect(self, on_event: OnEvent | None) -> None:
         self._start_threads(on_event, **{f"tobii {self._data}": self._run})
@@ -82,9 +83,13 @@ class TobiiSource(ThreadedSource):
 
     def _play(self, host: str, port: int) -> None:
         """Play until the connection ends or nothing usable comes for long."""
-        session = InterleavedSession(host, port, PATH, self._stop.is_set)
+        session = RtspSession(host, port, PATH, self._stop.is_set, is_udp=self._is_udp)
         try:
-            session.play(self._select)
+            try:
+                session.play(self._select)
+            except TransportRefused:
+                self._is_udp = not self._is_udp
+                raise
             self._connected_ns = self._good_ns = now_ns()
             for found in session.packets():
                 if found is not None:

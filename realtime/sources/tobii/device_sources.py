@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from realtime.infra.clock import ArrivalClock
 from realtime.sources.rtsp.access_units import AccessUnit, AccessUnitAssembler
-from realtime.sources.rtsp.interleaved import SessionStream
 from realtime.sources.rtsp.packets import RtpPacket, StreamError
+from realtime.sources.rtsp.session import SessionStream
 from realtime.sources.rtsp.video_decoder import UnitDecoder
 from realtime.sources.tobii.connection import GlassesAddress, TobiiSource
 from realtime.sources.tobii.gaze_messages import UnusableGaze, is_gaze, read_gaze_packet

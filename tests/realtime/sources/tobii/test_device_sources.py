@@ -98,6 +98,18 @@ def test_a_frame_has_its_own_time(simulate: Simulate, receive: Any) -> None:
         assert number_in(frame.image) == (number_in(first.image) + steps) % COUNT
 
 
+def test_glasses_that_send_over_udp_only(simulate: Simulate, receive: Any) -> None:
+    device = simulate(GlassesFaults(is_udp=True))
+    got = receive(device)
+    eventually(lambda: len(got.frames) > 10 and len(got.samples) > 30)
+    assert got.frame_source.status().state == got.gaze_source.status().state == "running"
+    device.go_away()
+    eventually(lambda: "no answer from" in got.gaze_source.status().reason)
+    before = len(got.samples)
+    device.come_back()
+    eventually(lambda: len(got.samples) > before + 5)
+
+
 def test_blinks_have_the_last_position_without_confidence(simulate: Simulate, receive: Any) -> None:
     got = receive(simulate(blink_every_s=0.5), frames=False)
     eventually(lambda: {sample.confidence for sample in got.samples} == {0.0, 1.0})

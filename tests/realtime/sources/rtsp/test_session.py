@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from realtime.sources.rtsp.interleaved import InterleavedSession, parse_description
 from realtime.sources.rtsp.packets import StreamError
+from realtime.sources.rtsp.session import RtspSession, TransportRefused, parse_description
 
 SDP = (
     "v=0\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na=fmtp:96 sprop-parameter-sets=Z0I=,aM4=;x=1\r\n"
@@ -66,14 +66,14 @@ def reply(client: socket.socket, text: bytes) -> None:
 )
 def test_servers_that_answer_wrongly(text: bytes, message: str) -> None:
     with server(lambda client: reply(client, text)) as port:
-        session = InterleavedSession("127.0.0.1", port, "/live/all", lambda: False)
+        session = RtspSession("127.0.0.1", port, "/live/all", lambda: False)
         with contextlib.closing(session), pytest.raises(StreamError, match=message):
             session.play(lambda streams: streams)
 
 
 def test_a_server_that_leaves_is_reported() -> None:
     with server(lambda client: None) as port:
-        session = InterleavedSession("127.0.0.1", port, "/live/all", lambda: False)
+        session = RtspSession("127.0.0.1", port, "/live/all", lambda: False)
         with contextlib.closing(session), pytest.raises((StreamError, OSError)):
             session.play(lambda streams: streams)
 
@@ -81,7 +81,31 @@ def test_a_server_that_leaves_is_reported() -> None:
 def test_a_wait_ends_when_the_source_stops() -> None:
     stopped = threading.Event()
     with server(lambda client: reply(client, b"")) as port:
-        session = InterleavedSession("127.0.0.1", port, "/live/all", stopped.is_set)
+        session = RtspSession("127.0.0.1", port, "/live/all", stopped.is_set)
         stopped.set()
         with contextlib.closing(session), pytest.raises(StreamError):
             session.play(lambda streams: streams)
+
+
+@pytest.mark.parametrize("answer", [b"RTSP/1.0 461 Unsupported Transport\r\nCSeq: 2\r\n\r\n", b""])
+def test_a_server_that_refuses_a_transport_is_asked_for_the_other(answer: bytes) -> None:
+    """By the same connection, or where the server has ended that, by the next one."""
+    asked: list[bytes] = []
+
+    def refuse(client: socket.socket) -> None:
+        client.recv(4096)
+        body = b"v=0\r\nm=video 0 RTP/AVP 96\r\na=control:stream=0\r\n"
+        client.sendall(b"RTSP/1.0 200 OK\r\nCSeq: 1\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        asked.append(client.recv(4096))
+        if answer:
+            client.sendall(answer)
+            asked.append(client.recv(4096))
+            client.sendall(answer.replace(b"CSeq: 2", b"CSeq: 3"))
+            client.recv(4096)
+
+    with server(refuse) as port:
+        session = RtspSession("127.0.0.1", port, "/live/all", lambda: False)
+        with contextlib.closing(session), pytest.raises(TransportRefused):
+            session.play(lambda streams: streams)
+    assert b"RTP/AVP/TCP;unicast;interleaved=0-1" in asked[0]
+    assert not answer or b"RTP/AVP;unicast;client_port=" in asked[1]

@@ -1,7 +1,8 @@
-"""Plays several streams of one RTSP session (RFC 2326) over its own TCP connection, with blocking sockets.
+"""Plays several streams of one RTSP session (RFC 2326), with blocking sockets.
 
-The packets of all streams come through one connection in the order in which they were sent, which firewalls and
-wireless networks let pass, and their sender reports (RFC 3550) put them on one clock.
+The packets of all streams come through the session's own connection, in the order in which they were sent, which
+firewalls and wireless networks let pass; over UDP from a server that refuses this. Their sender reports (RFC 3550) put
+them on one clock.
 """
 
 from __future__ import annotations
@@ -9,19 +10,24 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+import selectors
 import socket
 import struct
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import cast
 
 from realtime.infra.clock import now_ns
 from realtime.sources.rtsp.packets import RtpPacket, StreamError, tick_difference
+from realtime.sources.rtsp.port_pair import open_port_pair
 
 CONNECT_S, ANSWER_S, TICK_S = 3.0, 3.0, 0.1
 REPORT_JUMP_S = 0.2
 """A larger change between two sender reports means that the sender's clock was set."""
 MAX_HEAD_BYTES = 65_536
+_MAX_DATAGRAMS = 256
 _NTP_EPOCH_S = 2_208_988_800
 _SENDER_REPORT = 200
 
@@ -50,16 +56,28 @@ class SessionStream:
         return self.report[0] + tick_difference(rtp_time, self.report[1]) / self.clock_hz
 
 
-class InterleavedSession:
-    """A connection to an RTSP server: `play`, then `packets` until `StreamError`, then `close`."""
+class TransportRefused(StreamError):
+    """A server that refuses the way in which packets are asked for."""
 
-    def __init__(self, host: str, port: int, path: str, is_stopped: Callable[[], bool]) -> None:
+
+class RtspSession:
+    """A connection to an RTSP server: `play`, then `packets` until `StreamError`, then `close`.
+
+    is_udp: whether packets come over UDP.
+    """
+
+    def __init__(
+        self, host: str, port: int, path: str, is_stopped: Callable[[], bool], *, is_udp: bool = False
+    ) -> None:
         """Connect. is_stopped: ends every wait. Raises `OSError`."""
         shown = f"[{host}]" if ":" in host else host
-        self._url, self._is_stopped = f"rtsp://{shown}:{port}{path}", is_stopped
+        self._url, self._is_stopped, self.is_udp = f"rtsp://{shown}:{port}{path}", is_stopped, is_udp
         self._socket = socket.create_connection((host, port), CONNECT_S)
-        self._socket.settimeout(TICK_S)
-        self._data = bytearray()
+        self._socket.settimeout(ANSWER_S)
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._socket, selectors.EVENT_READ)
+        self._udp: dict[socket.socket, int] = {}
+        self._data, self._datagrams = bytearray(), deque[tuple[int, bytes]]()
         self._number = 0
         self._session, self._keep_alive_ns = "", 30_000_000_000
         self._channels: dict[int, SessionStream] = {}
@@ -69,22 +87,53 @@ class InterleavedSession:
         with suppress(OSError):
             if self._session:
                 self._send("TEARDOWN", self._url, {})
-        self._socket.close()
+        self._selector.close()
+        for each in (self._socket, *self._udp):
+            each.close()
 
     def play(self, select: Callable[[Sequence[SessionStream]], Sequence[SessionStream]]) -> None:
-        """Play the selected ones of the streams that the server describes; raises `StreamError` or `OSError`."""
+        """Play the selected ones of the streams that the server describes.
+
+        Raises `StreamError` or `OSError`; `TransportRefused` where UDP, or the other way, should be tried instead.
+        """
         headers, body = self._request("DESCRIBE", self._url, {"Accept": "application/sdp"})
         base = headers.get("content-base", self._url).rstrip("/") + "/"
         for number, stream in enumerate(select(parse_description(body))):
             url = stream.control if stream.control.startswith("rtsp://") else base + stream.control
-            transport = f"RTP/AVP/TCP;unicast;interleaved={2 * number}-{2 * number + 1}"
-            headers, _ = self._request("SETUP", url, {"Transport": transport})
-            chosen = re.search(r"interleaved=(\d+)", headers.get("transport", ""))
-            self._channels[int(chosen[1]) if chosen else 2 * number] = stream
-            self._session, _, options = headers.get("session", "").partition(";")
-            if limit := re.search(r"timeout=(\d+)", options):
-                self._keep_alive_ns = max(1, int(limit[1]) // 2) * 1_000_000_000
+            try:
+                self._set_up(url, 2 * number, stream)
+            except (StreamError, OSError) as error:
+                if self.is_udp or number:
+                    raise TransportRefused(str(error)) from None
+                self.is_udp = True
+                try:
+                    self._set_up(url, 2 * number, stream)
+                except (StreamError, OSError):  # it may have ended the connection
+                    raise TransportRefused(str(error)) from None
         self._request("PLAY", base, {"Range": "npt=now-"})
+
+    def _set_up(self, url: str, channel: int, stream: SessionStream) -> None:
+        """Ask for a stream on two channels, of packets and of reports."""
+        if self.is_udp:
+            host = self._socket.getsockname()[0]
+            pair = open_port_pair(host, self._socket.family)
+            port = pair[0].getsockname()[1]
+            transport = f"RTP/AVP;unicast;client_port={port}-{port + 1}"
+            for offset, udp in enumerate(pair):
+                udp.setblocking(False)
+                self._udp[udp] = channel + offset
+                self._selector.register(udp, selectors.EVENT_READ)
+        else:
+            transport = f"RTP/AVP/TCP;unicast;interleaved={channel}-{channel + 1}"
+        headers, _ = self._request("SETUP", url, {"Transport": transport})
+        answered = headers.get("transport", "")
+        if not self.is_udp and answered and "TCP" not in answered.upper():
+            raise StreamError("it does not send through the connection")
+        chosen = re.search(r"interleaved=(\d+)", answered)
+        self._channels[int(chosen[1]) if chosen else channel] = stream
+        self._session, _, options = headers.get("session", "").partition(";")
+        if limit := re.search(r"timeout=(\d+)", options):
+            self._keep_alive_ns = max(1, int(limit[1]) // 2) * 1_000_000_000
 
     def packets(self) -> Iterator[tuple[SessionStream, RtpPacket] | None]:
         """Yield packets as they arrive, and None while there are none; raises `StreamError` or `OSError` at the end."""
@@ -144,17 +193,35 @@ class InterleavedSession:
         self._socket.sendall(f"{method} {url} RTSP/1.0\r\n{text}\r\n".encode())
 
     def _read_message(self) -> tuple[int, bytes] | str | None:
-        """Return a frame with its channel, or the text of an answer; None after a short wait without one."""
+        """Return a packet with its channel, or the text of an answer; None after a short wait without one."""
         while True:
+            if self._datagrams:
+                return self._datagrams.popleft()
             if (message := self._cut_message()) is not None:
                 return message
-            try:
-                data = self._socket.recv(1 << 18)
-            except TimeoutError:
+            ready = self._selector.select(TICK_S)
+            if not ready:
                 return None
-            if not data:
-                raise StreamError("it has ended the connection")
-            self._data += data
+            for key, _ in ready:
+                if key.fileobj is self._socket:
+                    self._receive()
+                else:
+                    self._receive_datagrams(cast(socket.socket, key.fileobj))
+
+    def _receive(self) -> None:
+        data = self._socket.recv(1 << 18)
+        if not data:
+            raise StreamError("it has ended the connection")
+        self._data += data
+
+    def _receive_datagrams(self, udp: socket.socket) -> None:
+        """Take the waiting datagrams of the server, not those of others."""
+        server = self._socket.getpeername()[0]
+        with suppress(BlockingIOError):
+            for _ in range(_MAX_DATAGRAMS):
+                data, address = udp.recvfrom(65_536)
+                if address[0] == server:
+                    self._datagrams.append((self._udp[udp], data))
 
     def _cut_message(self) -> tuple[int, bytes] | str | None:
         """Cut the next whole message from what was received."""
