@@ -59,19 +59,20 @@ class CaptureClock:
         self._last_ns: int | None = None
         self.is_trusted = True
 
-    def capture_ns(self, received_ns: int, sender_ns: int | None, presented_ns: int | None) -> int:
+    def capture_ns(self, received_ns: int, sender_ns: int | None, presented_ns: int | None, held_ns: int = 0) -> int:
         """Map a frame that arrived at `received_ns`.
 
         sender_ns: ns since 1970 on the sender's clock. presented_ns: on any clock that runs at the right speed.
+        held_ns: how long the whole frame was held back after its arrival.
         """
         if sender_ns is not None:
             difference = self._sender.add(sender_ns, received_ns)
             to_host = -max(wall_ns() for _ in range(_READINGS))
             self._delay_ns, self._last_ns = difference - to_host, received_ns
             self.is_trusted = 0 <= self._delay_ns <= MAX_DELAY_NS
-            return min(received_ns, sender_ns + (to_host if self.is_trusted else difference))
+            return min(received_ns, sender_ns + (to_host if self.is_trusted else difference - held_ns))
         if presented_ns is not None:
-            return presented_ns + self._presentation.add(presented_ns, received_ns)
+            return presented_ns + self._presentation.add(presented_ns, received_ns) - held_ns
         return received_ns
 
     def status(self, at_ns: int) -> ClockStatus | None:

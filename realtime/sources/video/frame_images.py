@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from fractions import Fraction
 from typing import Any
 
 import av
 import numpy as np
 from av.sidedata.sidedata import Type
-from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
 from engines import Image
@@ -70,16 +70,37 @@ def _build_graph(frame: av.VideoFrame) -> av.filter.Graph:
 class ImageConverter:
     """Converts frames to (H, W, 3) BGR, with the matrix and range of their colours; one thread uses it.
 
-    Frames that name no matrix are taken for BT.601, as FFmpeg and OpenCV do.
+    Frames that name no matrix are taken for BT.601, as FFmpeg and OpenCV do. A filter graph does it, because its
+    memory is used again once an image is no longer referenced.
     """
 
     def __init__(self) -> None:
-        self._reformatter = VideoReformatter()
+        self._graph: av.filter.Graph | None = None
+        self._shape: tuple[object, ...] = ()
 
     def convert(self, frame: av.VideoFrame) -> Image:
         """Convert a frame, and turn it as its display matrix asks."""
-        converted = self._reformatter.reformat(frame, format="bgr24", interpolation=Interpolation.BICUBIC, threads=1)
-        return orient(converted.to_ndarray(), read_display_matrix(frame))
+        shape = (frame.width, frame.height, frame.format.name, frame.colorspace, frame.color_range)
+        if self._graph is None or shape != self._shape:
+            self._graph, self._shape = _build_converter(frame), shape
+        self._graph.vpush(frame)
+        return orient(self._graph.vpull().to_ndarray(), read_display_matrix(frame))
+
+
+def _build_converter(frame: av.VideoFrame) -> av.filter.Graph:
+    graph = av.filter.Graph()
+    graph.threads = 1
+    source = graph.add(
+        "buffer",
+        video_size=f"{frame.width}x{frame.height}",
+        pix_fmt=frame.format.name,
+        time_base=str(frame.time_base or Fraction(1, 1000)),
+        colorspace=str(frame.colorspace),
+        range=str(frame.color_range),
+    )
+    scale = graph.add("scale", flags="bicubic")
+    graph.link_nodes(source, scale, graph.add("format", pix_fmts="bgr24"), graph.add("buffersink")).configure()
+    return graph
 
 
 def read_display_matrix(frame: av.VideoFrame) -> tuple[int, ...]:

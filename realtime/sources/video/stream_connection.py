@@ -21,6 +21,10 @@ MAX_STEP_S = 10.0
 _TIMED_FORMATS = {"rtsp", "rtp", "sdp", "mpegts", "flv", "hls"}
 """Formats whose presentation times run as the sender's clock; FFmpeg makes up those of the others."""
 
+_HELD_FORMATS = {"rtsp", "rtp", "sdp", "mpegts"}
+"""Formats of which FFmpeg knows that a frame of H.264 or H.265 is whole only when the next one begins."""
+MAX_HOLD_NS = 200_000_000
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FrameTiming:
@@ -45,6 +49,8 @@ class StreamConnection:
         self.clock = CaptureClock()
         self._container, self._stream = container, stream
         self._is_timed = bool(formats & _TIMED_FORMATS)
+        self._is_held = bool(formats & _HELD_FORMATS) and stream.codec_context.name in ("h264", "hevc")
+        self._presented_ns: int | None = None
         stream.thread_type = "SLICE"  # threads that work on whole frames would delay each by some frames
         stream.codec_context.copy_opaque = True
         self._decoder, self._converter = FrameDecoder(stream), ImageConverter()
@@ -62,12 +68,20 @@ class StreamConnection:
                 presented_ns = None
                 if self._is_timed and packet.pts is not None:
                     presented_ns = round(packet.pts * packet.time_base * 1_000_000_000)
-                captured_ns = self.clock.capture_ns(received_ns, _read_sender_ns(packet), presented_ns)
+                held_ns = self._measure_hold(presented_ns)
+                captured_ns = self.clock.capture_ns(received_ns, _read_sender_ns(packet), presented_ns, held_ns)
                 timing = FrameTiming(received_ns, captured_ns)
                 packet.opaque = timing  # the decoder hands it on to the frame
                 yield packet, timing
         if self.is_recorded:
             yield end_packet(self._stream), FrameTiming(now_ns(), now_ns())
+
+    def _measure_hold(self, presented_ns: int | None) -> int:
+        """Return the interval to the frame before, if FFmpeg holds a frame back until it sees the next one."""
+        before_ns, self._presented_ns = self._presented_ns, presented_ns
+        if not self._is_held or presented_ns is None or before_ns is None:
+            return 0
+        return min(max(0, presented_ns - before_ns), MAX_HOLD_NS)
 
     def decode(self, packet: VideoPacket) -> tuple[list[av.VideoFrame], int]:
         """Return the frames that a packet finishes, and the number that cannot be decoded."""

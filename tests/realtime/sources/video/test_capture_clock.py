@@ -52,6 +52,12 @@ def test_frames_that_were_held_up_are_not_new() -> None:
         assert got_ns == captured_ns + 20 * MS
 
 
+def test_what_the_receiver_held_back_is_older() -> None:
+    assert CaptureClock().capture_ns(100 * MS, None, 5 * MS, held_ns=40 * MS) == 60 * MS
+    clock = CaptureClock()
+    assert clock.capture_ns(100 * MS, wall_ns() + 3600 * S, 5 * MS, held_ns=40 * MS) == pytest.approx(60 * MS, abs=MS)
+
+
 def test_without_any_time_the_arrival_counts() -> None:
     clock = CaptureClock()
     assert clock.capture_ns(7, None, None) == 7
