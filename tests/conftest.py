@@ -33,6 +33,8 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_runtest_protocol() -> Iterator[None]:
     """End the process, with a traceback of every thread, when a test hangs where no exception reaches it."""
     faulthandler.dump_traceback_later(HANG_S, exit=True, file=_stderr)
+    if "av" in sys.modules:  # see realtime/sources/video/ffmpeg_log.py: the import of other tests may turn it on
+        sys.modules["av"].logging.set_level(None)
     result = yield
     faulthandler.cancel_dump_traceback_later()
     return result

@@ -40,6 +40,7 @@ class OverlayWriter:
         self._part = stem.with_name(f"{stem.name}.part.{container}")
         self.size = size
         self._last_tick = -1
+        av.logging.set_level(None)  # with a log, FFmpeg's threads and closing would wait for each other
         self.frames = self.late = 0
         try:
             self._part.touch()  # PyAV opens the file at the first frame only, which is late to learn of a bad folder

@@ -117,17 +117,18 @@ def _open_video(name: SourceName) -> FrameSource:
     real_time = parse_flag(spec, options, "realtime", default="1")
     if not path:
         raise SourceError(f"{spec!r} names no file; expected file:PATH")
+    from realtime.sources.video.hardware import list_accelerations
+
     file, fps = parse_path(spec, path), parse_fps(spec, options)
+    hwaccel = parse_choice(spec, options, "hwaccel", list_accelerations())
     if detect_recording(file) is not None:
         if fps is not None:
             raise SourceError(f"{spec!r}: fps is for folders of pictures; {path} is a recording, with its own times")
         from realtime.sources.headset_recordings.recording_sources import open_recording
 
-        return open_recording(file, loop=loop, real_time=real_time)
-    from realtime.sources.video.hardware import list_accelerations
+        return open_recording(file, loop=loop, real_time=real_time, hwaccel=hwaccel)
     from realtime.sources.video.video_file import VideoFrames
 
-    hwaccel = parse_choice(spec, options, "hwaccel", list_accelerations())
     try:
         return VideoFrames(file, loop=loop, real_time=real_time, fps=fps, hwaccel=hwaccel)
     except SourceError:
@@ -211,8 +212,7 @@ def _open_trace(name: SourceName, frames: FrameSource | None, min_confidence: fl
 def _open_headset_gaze(name: SourceName, frames: FrameSource | None, min_confidence: float) -> GazeSource:
     from realtime.sources.headset_recordings.recording_sources import RecordingFrames, open_recorded_gaze
 
-    path, _ = split_path(name.shown, name.rest, "loop", "realtime")
-    if not isinstance(frames, RecordingFrames) or parse_path(name.shown, path) != frames.path:
+    if not isinstance(frames, RecordingFrames) or name.path != frames.path:
         raise SourceError(
             f"{name.shown} is no gaze of the frames' own recording; for gaze of a file use trace:FILE, for the mouse "
             "--view"

@@ -67,15 +67,15 @@ class CameraRecordingFrames(RecordingFrames):
         return self._camera
 
 
-def open_recording(folder: Path, *, loop: bool, real_time: bool) -> RecordingFrames:
+def open_recording(folder: Path, *, loop: bool, real_time: bool, hwaccel: str = "none") -> RecordingFrames:
     """Open the scene video of a recording, as a `CameraSource` where it has the camera's model.
 
-    Raises `SourceError` unless a first frame can be read.
+    hwaccel: see `sources/video/hardware.py`. Raises `SourceError` unless a first frame can be read.
     """
     kind = detect_recording(folder)
     if kind is None:
         raise SourceError(f"{folder} is no recording of a headset")
-    video = SceneVideo(folder, FORMATS[kind].list_parts(folder))
+    video = SceneVideo(folder, FORMATS[kind].list_parts(folder), hwaccel=hwaccel)
     if not find_gaze_files(folder, kind):
         log.warning("%s has no gaze of its own, only its scene video", folder)
     camera = read_recorded_camera(folder, kind, video.size)

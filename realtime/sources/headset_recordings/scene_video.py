@@ -28,10 +28,10 @@ class SceneVideo:
     start_s: time of the first frame on the headset's clock; 0 where the video has its own times.
     """
 
-    def __init__(self, folder: Path, parts: Sequence[VideoPart]) -> None:
+    def __init__(self, folder: Path, parts: Sequence[VideoPart], *, hwaccel: str = "none") -> None:
         """Raises `SourceError` unless a part can be played; others are left out, with a warning."""
         self.path, self.undecodable = folder, 0
-        self._parts = _open_parts(parts)
+        self._parts = _open_parts(parts, hwaccel)
         clip = self._parts[0][0]
         self.size = clip.size
         times = [part_times for _, part_times, _ in self._parts if part_times is not None]
@@ -70,14 +70,14 @@ class SceneVideo:
 Part = tuple[VideoFile, Seconds | None, NDArray[np.bool_]]
 
 
-def _open_parts(parts: Sequence[VideoPart]) -> list[Part]:
+def _open_parts(parts: Sequence[VideoPart], hwaccel: str) -> list[Part]:
     """Open the videos; returns each with its times and whether these are used."""
     opened: list[Part] = []
     reasons = []
     last_s = -np.inf
     for part in parts:
         try:
-            clip = VideoFile(part.path)
+            clip = VideoFile(part.path, hwaccel=hwaccel)
         except SourceError as error:
             reasons.append(str(error))
             continue

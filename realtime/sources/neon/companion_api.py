@@ -57,6 +57,9 @@ def load_client() -> Any:
         import pupil_labs.realtime_api
     except ImportError as error:
         raise SourceError(f"Neon and Invisible need Pupil Labs' client ({error}): pip install -e '.[neon]'") from None
+    from realtime.sources.video.ffmpeg_log import silence_ffmpeg
+
+    silence_ffmpeg()
     return pupil_labs.realtime_api
 
 

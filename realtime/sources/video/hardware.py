@@ -9,6 +9,8 @@ from functools import cache
 import av
 from av.codec.hwaccel import HWAccel, hwdevices_available
 
+from realtime.sources.video.ffmpeg_log import silence_ffmpeg
+
 log = logging.getLogger(__name__)
 
 _PREFERRED = {"darwin": ("videotoolbox",), "win32": ("d3d11va", "cuda", "qsv")}.get(
@@ -33,6 +35,7 @@ def open_accelerated(
 
     options, timeout: of `av.open`. Raises what `av.open` raises.
     """
+    silence_ffmpeg()
     kinds = _PREFERRED if hwaccel == "auto" else (hwaccel,)
     usable = next((kind for kind in kinds if kind != "none" and _is_usable(kind)), None)
     if usable:

@@ -91,7 +91,7 @@ def test_a_video_with_its_own_times_is_played_with_its_gaze(tmp_path: Path) -> N
 
 def test_a_recording_is_played_in_real_time_and_again(tmp_path: Path) -> None:
     folder = make_neon(tmp_path / "neon")
-    _, samples = played(f"file:{folder}?loop=1", until=9)
+    _, samples = played(f"file:{folder}?loop=1&hwaccel=none", until=9)
     period_s = TIMES_S[-1] + 0.04
     repeated = [(at + turn * period_s, x) for turn in range(3) for at, x, _ in GAZE[1:]]
     assert [(s.timestamp, s.x) for s in samples] == [pytest.approx(each, abs=1e-3) for each in repeated[: len(samples)]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -120,3 +121,10 @@ def test_clip_that_goes_away_fails_with_the_reason(tmp_path: Path) -> None:
     eventually(lambda: source.status().state == "failed")
     assert "cannot be opened" in source.status().reason
     source.stop()
+
+
+def test_no_other_package_turns_the_log_of_ffmpeg_on(tmp_path: Path) -> None:
+    """With a log its threads and the closing of a decoder wait for each other; Pupil Labs' packages turn it on."""
+    av.logging.set_level(av.logging.VERBOSE)
+    video_reader.VideoFile(make_video(tmp_path / "clip.mp4", 2))
+    assert av.logging.get_level() is None
