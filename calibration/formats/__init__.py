@@ -1,4 +1,4 @@
-"""Reads camera calibrations of other programs: Pupil, Neon and ROS's `camera_info`."""
+"""Reads camera calibrations of other programs: Pupil, Neon, Tobii Glasses and ROS's `camera_info`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from calibration import record
 from calibration.camera import CameraModel, camera_from_dict
 from calibration.errors import CalibrationError
-from calibration.formats import neon, pupil, ros
+from calibration.formats import neon, pupil, ros, tobii
 from calibration.text import to_utf8
 
 _MAX_BYTES = 10_000_000
@@ -46,6 +46,8 @@ def _parse(path: Path, data: bytes, size: tuple[int, int] | None) -> tuple[str, 
     if start.startswith(b"{") and b"gazecast-calibration" in start:
         loaded = record.load_record(path, "camera")
         return loaded.camera, camera_from_dict(loaded.body.get("camera", {}))
+    if start.startswith(b"{") and tobii.SIGN in data:
+        return tobii.parse_recording(str(path), data)
     if start.startswith(b"{") and not _SIZE.search(data):
         return neon.parse_scene_camera(str(path), data, size)
     if neon.is_calibration_bin(data):
@@ -56,5 +58,5 @@ def _parse(path: Path, data: bytes, size: tuple[int, int] | None) -> tuple[str, 
         return ros.parse_camera_info(str(path), data)
     raise CalibrationError(
         f"{path} is no supported camera file; expected our own JSON, Pupil's .intrinsics, Neon's calibration.bin or "
-        "scene_camera.json, or a camera_info of ROS, OpenCV or Kalibr (YAML, XML, JSON)"
+        "scene_camera.json, Tobii's recording.g3, or a camera_info of ROS, OpenCV or Kalibr (YAML, XML, JSON)"
     )

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from calibration import CalibrationError, CalibrationRecord, CameraModel, FisheyeCamera, PinholeCamera, record
-from calibration.formats import neon, pupil, read_camera, ros
+from calibration.formats import neon, pupil, read_camera, ros, tobii
 from calibration.formats.ros import to_camera_info
 from tests.calibration.cameras import CAMERAS, CORE_WIDE, NEON, WEBCAM
 from tests.calibration.shared import PHOTOS, needs_photos
@@ -100,6 +100,40 @@ def test_neons_json(tmp_path: Path) -> None:
 def test_a_broken_file_of_neon_is_refused(tmp_path: Path, data: bytes) -> None:
     with pytest.raises(CalibrationError):
         read_camera(write(tmp_path / "calibration.bin", data))
+
+
+INVISIBLE = PinholeCamera((1088, 1080), 766, 765, 543, 566, (-0.12, 0.1, 0.0, 0.001, 0.02, 0.2, 0.01, 0.06))
+
+
+def test_files_of_an_invisible(tmp_path: Path) -> None:
+    record = struct.pack("<26d", *INVISIBLE.matrix.ravel(), *INVISIBLE.coefficients, *np.eye(3).ravel())
+    expected = "Pupil Invisible rx7vp scene", INVISIBLE
+    assert read_camera(write(tmp_path / "calibration.bin", b"rx7vp" + record)) == expected
+    fields = {"camera_matrix": INVISIBLE.matrix.tolist(), "dist_coefs": [list(INVISIBLE.coefficients)]}
+    path = write(tmp_path / "scene_camera.json", json.dumps({**fields, "serial_number": "rx7vp"}))
+    assert read_camera(path, (1088, 1080)) == expected
+    with pytest.raises(CalibrationError, match="fits no Neon"):  # the file has no resolution
+        read_camera(path)
+
+
+GLASSES = {
+    "focal-length": [920, 921], "principal-point": [955, 530], "radial-distortion": [-0.05, 0.06, -0.02],
+    "tangential-distortion": [0.001, -0.002], "resolution": [1920, 1080], "skew": 0,
+}  # fmt: skip
+
+
+def test_recording_of_tobii_glasses(tmp_path: Path) -> None:
+    path = write(tmp_path / "recording.g3", json.dumps({"scenecamera": {"camera-calibration": GLASSES}}))
+    camera = PinholeCamera((1920, 1080), 920, 921, 955, 530, (-0.05, 0.06, 0.001, -0.002, -0.02))
+    assert read_camera(path, (1920, 1080)) == ("Tobii Pro Glasses 3 scene", camera)
+
+
+@pytest.mark.parametrize("field", GLASSES)
+@pytest.mark.parametrize("value", [None, [], "x", [1e400], [[1]], 7])
+def test_a_broken_recording_of_tobii_glasses_is_refused(tmp_path: Path, field: str, value: Any) -> None:
+    broken = {"scenecamera": {"camera-calibration": {**GLASSES, field: value}}}
+    with pytest.raises(CalibrationError):
+        read_camera(write(tmp_path / "recording.g3", json.dumps(broken)))
 
 
 # -- ROS -------------------------------------------------------------------------------------------------------------
@@ -230,7 +264,8 @@ def test_any_bytes_are_refused_with_our_error(tmp_path_factory: pytest.TempPathF
 def test_every_reader_refuses_any_bytes(data: bytes) -> None:
     for read in (
         lambda: pupil.parse_intrinsics("x", data, None), lambda: neon.parse_scene_camera("x", data),
-        lambda: neon.parse_calibration_bin("x", data), lambda: ros.parse_camera_info("x", data),
+        lambda: neon.parse_calibration_bin("x", data), lambda: tobii.parse_recording("x", data),
+        lambda: ros.parse_camera_info("x", data),
     ):  # fmt: skip
         with pytest.raises(CalibrationError):
             read()

@@ -17,6 +17,7 @@ from realtime.sources.headset_recordings.detection import RecordingKind, find_ga
 from realtime.sources.headset_recordings.recorded_parts import VideoPart
 
 CAMERA = ("scene_camera.json", "world.intrinsics")
+TOBII_CAMERA = ("recording.g3",)
 _TOBII_VIDEO = "scenevideo.mp4"
 
 

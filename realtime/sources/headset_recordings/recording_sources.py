@@ -38,7 +38,7 @@ FORMATS: dict[RecordingKind, RecordingFormat] = {
     "core": RecordingFormat(pupil_core.list_parts, pupil_core.read_gaze, pupil_core.CAMERA),
     "companion": RecordingFormat(companion.list_parts, companion.read_gaze, companion.CAMERA),
     "export": RecordingFormat(exports.list_export_parts, exports.read_export_gaze, exports.CAMERA),
-    "tobii": RecordingFormat(exports.list_tobii_parts, exports.read_tobii_gaze, ()),
+    "tobii": RecordingFormat(exports.list_tobii_parts, exports.read_tobii_gaze, exports.TOBII_CAMERA),
 }
 
 

@@ -96,7 +96,11 @@ def make_cloud(folder: Path, times: Sequence[float] = TIMES_S, *, size: tuple[in
 def make_tobii(folder: Path) -> Path:
     """A recording of Tobii Pro Glasses 3."""
     folder.mkdir(parents=True)
-    (folder / "recording.g3").write_text("{}")
+    camera = {
+        "focal-length": [90, 91], "principal-point": [31, 25], "radial-distortion": [-0.05, 0.05, -0.01], "skew": 0,
+        "tangential-distortion": [0.001, -0.002], "resolution": list(SIZE),
+    }  # fmt: skip
+    (folder / "recording.g3").write_text(json.dumps({"name": "R1", "scenecamera": {"camera-calibration": camera}}))
     make_video(folder / "scenevideo.mp4", 5)
     lines = [json.dumps({"type": "gaze", "timestamp": at, "data": {"gaze2d": [x / SIZE[0], y / SIZE[1]]}})
              for at, x, y in GAZE[1:]]  # fmt: skip

@@ -225,6 +225,12 @@ def test_camera_of_the_recording_is_used(tmp_path: Path) -> None:
     assert [s.px_per_degree for s in samples[:1]] == pytest.approx(expected, rel=1e-6)
 
 
+def test_camera_of_tobii_glasses_is_used(tmp_path: Path) -> None:
+    frames = open_frames(f"file:{make_tobii(tmp_path / 'g3')}")
+    assert isinstance(frames, CameraSource)
+    assert frames.camera_model() == PinholeCamera((64, 48), 90, 91, 31, 25, (-0.05, 0.05, 0.001, -0.002, -0.01))
+
+
 def test_camera_of_the_recording_measures_degrees_of_a_calibration(tmp_path: Path) -> None:
     folder = make_neon(tmp_path / "neon", [0.0], size=(1600, 1200))
     assert isinstance(load_view(None, (1600, 1200), f"file:{folder}?loop=1"), FlatView)
