@@ -30,6 +30,7 @@ import numpy as np
 from benchmarks.streaming_eval import figures
 from benchmarks.streaming_eval.embedding_cache import EmbeddingCache
 from benchmarks.streaming_eval.fixations import VERDICTS, FixationOutcome, SteppedTracker, replay_fixations
+from benchmarks.streaming_eval.recognition import SteppedRecognizer, add_recognition_flag
 from benchmarks.streaming_eval.stills import SIZE, load_stills
 from benchmarks.tracker_ablation import change_settings, parse_variants
 from engines import EngineSettings, weights
@@ -112,7 +113,9 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
                 outcomes: list[FixationOutcome] = []
                 for seed in args.seeds:
                     stills = load_stills(args.data, args.min_share, args.looks, seed)
-                    tracker = SteppedTracker(cache, decoder, change_settings({**ASKED, **changes}, name), encode_frames)
+                    use = change_settings({**ASKED, **changes}, name)
+                    recognizer = SteppedRecognizer(args.recognize_every)
+                    tracker = SteppedTracker(cache, decoder, use, encode_frames, recognizer)
                     outcomes += replay_fixations(stills, tracker, error_px, args.look_s, seed)
                 row = {"settings": name, "encode_frames": encode_frames, "error_px": error_px, **summarize(outcomes)}
                 print(json.dumps(row), file=sys.stderr, flush=True)
@@ -137,6 +140,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--min-share", type=float, default=0.005, help="least share of the picture of an object")
     parser.add_argument("--seeds", type=int, nargs="*", default=[1])
     parser.add_argument("--try", dest="trying", action="append", default=[], metavar="NAME=KEY=VALUE")
+    add_recognition_flag(parser)
     parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--draw", type=Path, metavar="DIR", help="where to draw the figure; without --data only that")
     return parser

@@ -35,6 +35,7 @@ from benchmarks.streaming_eval.composed_clips import compose_clips
 from benchmarks.streaming_eval.embedding_cache import EmbeddingCache
 from benchmarks.streaming_eval.gaze import simulate_gaze
 from benchmarks.streaming_eval.playback import PlaybackLog
+from benchmarks.streaming_eval.recognition import SteppedRecognizer, add_recognition_flag
 from benchmarks.streaming_eval.step_profile import Method, StepProfile
 from benchmarks.streaming_eval.stepped_replay import (
     ClickMethod,
@@ -148,7 +149,7 @@ def replay_methods(
     for key in makes:
         out[key] = [SteppedRun(PlaybackLog(args.fps)) for _ in args.seeds]
     for clip in clips:
-        encodings = EncodingCache(encoder, clip)
+        encodings = EncodingCache(encoder, clip, SteppedRecognizer(args.recognize_every))
         for k, seed in enumerate(args.seeds):
             gaze = simulate_gaze(clip, args.fps, args.noise_px, seed)
             for key, make in makes.items():
@@ -279,6 +280,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--tracker-only", action="store_true", help="leave the baselines out")
     parser.add_argument("--precision", default="auto", help="of the encoder; f32 is the same on every machine")
     parser.add_argument("--picture-side", type=int, default=0, metavar="PX")
+    add_recognition_flag(parser)
     parser.add_argument("--only", nargs="*", default=[], metavar="NAME", help="clips to use")
     parser.add_argument("--late", type=int, nargs="*", default=[1, 2, 4, 8, 16, 24])
     parser.add_argument("--taking", type=int, default=4, help="frames that encoding takes in the ablations")

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from benchmarks.streaming_eval.embedding_cache import EmbeddingCache
 from benchmarks.streaming_eval.gaze import GAZE_HZ
+from benchmarks.streaming_eval.recognition import SteppedRecognizer
 from benchmarks.streaming_eval.stills import SIZE, FixationTarget, Still
 from engines import Decoder, Image, Mask
 from realtime.tracking.keyframe import Keyframe
@@ -110,11 +111,16 @@ class SteppedTracker:
     """A tracker with an encoder that takes a fixed number of frames, as in `stepped_replay`."""
 
     def __init__(
-        self, encoder: EmbeddingCache, decoder: Decoder, settings: TrackerSettings, encode_frames: int
+        self,
+        encoder: EmbeddingCache,
+        decoder: Decoder,
+        settings: TrackerSettings,
+        encode_frames: int,
+        recognizer: SteppedRecognizer,
     ) -> None:
         self._now_ns = 0
         self._tracker = Tracker(decoder, lambda: self._now_ns, settings, frame_time=True)
-        self._encoder, self._encode_frames = encoder, encode_frames
+        self._encoder, self._encode_frames, self._recognizer = encoder, encode_frames, recognizer
         self._waiting: Frame | None = None
         self._coming: Frame | None = None
 
@@ -125,7 +131,9 @@ class SteppedTracker:
         if self._coming is not None and frame.index - self._coming.index >= self._encode_frames:
             embedding = self._encoder.encode(self._coming.image)
             encode_ns = frame.captured_ns - self._coming.captured_ns
-            ready, self._coming = Keyframe.from_frame(self._coming, embedding, encode_ns, frame.captured_ns), None
+            objects = self._recognizer.recognize(self._coming.image)
+            ready = Keyframe.from_frame(self._coming, embedding, encode_ns, frame.captured_ns, objects)
+            self._coming = None
         found = self._tracker.step(frame, played.samples, ready)
         while self._tracker.refine():
             pass

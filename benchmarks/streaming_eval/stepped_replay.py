@@ -20,9 +20,11 @@ from benchmarks.streaming_eval.clips import Clip
 from benchmarks.streaming_eval.device import gaze_dwells, scored_moments
 from benchmarks.streaming_eval.gaze import GAZE_HZ, SimulatedGaze, is_blink
 from benchmarks.streaming_eval.playback import MaskArrival, PlaybackLog, SentFrame
+from benchmarks.streaming_eval.recognition import SteppedRecognizer
 from benchmarks.streaming_eval.scoring import iou
 from engines import Decoder, Embedding, Encoder, MaskCandidates, Prompt
 from engines.base import Mask
+from engines.recognition.base import RecognizedObject
 from realtime.tracking.keyframe import Keyframe
 from realtime.tracking.motion.optical_flow import FlowHistory
 from realtime.tracking.tracker import Tracker, TrackerSettings
@@ -87,8 +89,9 @@ class RememberingDecoder:
 class EncodingCache:
     """A cache of the embeddings of one clip's frames."""
 
-    def __init__(self, encoder: Encoder, clip: Clip) -> None:
+    def __init__(self, encoder: Encoder, clip: Clip, recognizer: SteppedRecognizer | None = None) -> None:
         self._encoder, self._clip = encoder, clip
+        self.recognizer = recognizer or SteppedRecognizer(0)
         self._known: dict[int, Embedding] = {}
 
     def __getitem__(self, number: int) -> Embedding:
@@ -200,7 +203,8 @@ def replay_stepped(
         sample = end
         ready = None
         if coming is not None and frame.index - coming.index >= late:
-            ready, coming = _keyframe(coming, frame, encodings[coming.index - first]), None
+            embedding, objects = encodings[coming.index - first], encodings.recognizer.recognize(coming.image)
+            ready, coming = _keyframe(coming, frame, embedding, objects), None
         begun = time.thread_time() - decoder.spent_s
         answer = follower.step(frame, samples, ready)
         stepped.step_ms.append((time.thread_time() - decoder.spent_s - begun) * 1e3)
@@ -221,5 +225,5 @@ def _sample(gaze: SimulatedGaze, number: int, start_s: float, sent: int) -> Gaze
     return GazeSample(x, y, "px", 0.0 if is_blink(sent) else 0.95, at_s, at_ns, at_ns)
 
 
-def _keyframe(frame: Frame, now: Frame, embedding: Embedding) -> Keyframe:
-    return Keyframe.from_frame(frame, embedding, now.captured_ns - frame.captured_ns, now.captured_ns)
+def _keyframe(frame: Frame, now: Frame, embedding: Embedding, objects: tuple[RecognizedObject, ...] | None) -> Keyframe:
+    return Keyframe.from_frame(frame, embedding, now.captured_ns - frame.captured_ns, now.captured_ns, objects)
