@@ -185,6 +185,14 @@ class MaskAlternative:
     kind: MaskKind
 
 
+@dataclass(frozen=True, slots=True)
+class RecognizedName:
+    """The recognized name of an object, such as "cup", and its mean score over its keyframes, 0..1."""
+
+    name: str
+    score: float
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class MaskResult:
     """The mask of the fixated object, in the pixels of `frame`.
@@ -196,6 +204,7 @@ class MaskResult:
     method: what made the mask: the model on a keyframe, or motion or colours of the frame itself. Without the model the
         state is preview, `object` and `score` are 0, and `keyframe` names the frame itself.
     alternatives: other masks that may be meant, most probable first; none unless a setting asks for them.
+    label: what the object was recognized as; None where that is unknown.
     """
 
     frame: FrameRef
@@ -211,6 +220,7 @@ class MaskResult:
     captured_ns: int = 0
     method: MaskMethod = "model"
     alternatives: tuple[MaskAlternative, ...] = ()
+    label: RecognizedName | None = None
 
     @property
     def is_guess(self) -> bool:

@@ -25,6 +25,7 @@ from realtime.types import (
     MaskKind,
     MaskMethod,
     MaskResult,
+    RecognizedName,
     State,
     TimingNs,
     mask_shape,
@@ -62,6 +63,7 @@ class MaskFields(Envelope, kw_only=True):
     captured_ns: int = 0
     method: MaskMethod = "model"
     alternatives: Annotated[list[AlternativeFields], msgspec.Meta(max_length=MAX_ALTERNATIVES)] = []  # noqa: RUF012
+    label: RecognizedName | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,6 +99,8 @@ class MaskMessage(MaskResult):
             "captured_ns": self.captured_ns,
             "method": self.method,
         }
+        if self.label is not None:
+            fields["label"] = asdict(self.label)
         if self.alternatives:
             fields["alternatives"] = [
                 {"mask": encode_mask(each.mask, "coco_rle"), "probability": each.probability, "kind": each.kind}

@@ -39,6 +39,7 @@ class MaskEvent:
     at_ns, gaze_ns: capture times of the frame and of the gaze sample behind the mask, host. frame_s, keyframe_s: times
     of the frames on the source's clock. size: (width, height) px.
     box: x0, y0, x1, y1 px, the last two exclusive; centroid_px, box: None without a mask or where it is empty.
+    recognized: the name in the message's label; empty without one.
     """
 
     entry: RecordingEntry
@@ -58,6 +59,7 @@ class MaskEvent:
     box: tuple[int, int, int, int] | None
     area_px: int
     centroid_px: tuple[float, float] | None
+    recognized: str = ""
 
     @property
     def shows_object(self) -> bool:
@@ -150,4 +152,5 @@ def _read_mask_event(
         read.keyframe.timestamp, (max(1, read.frame.width), max(1, read.frame.height)),
         read.object, read.state, read.score, read.confidence, read.gaze,
         (int(box[0]), int(box[1]), int(box[2]), int(box[3])) if box else None, read.area if box else 0, centroid,
+        read.label.name if read.label is not None else "",
     )  # fmt: skip

@@ -51,6 +51,7 @@ class BestView:
 class Visit:
     """Holds one visit. Times are those of the first and the last frame: `_s` on the source's clock, `_ns` wall clock.
 
+    label: the name that the user gave, else what the object was recognized as at last; empty where neither is known.
     duration_s: between them, on the host's clock; seconds: the same by state. A single mask lasts 0 s.
     centroid_px, box: mean and median over the masks. area: mean share of the frame, 0..1.
     samples: number of gaze samples meanwhile with enough confidence to be used; gaze_px: their median, None without
@@ -154,6 +155,7 @@ class _VisitRun:
         self.boxes: list[Box] = []
         self.centroids: list[tuple[float, float]] = []
         self.gaze: list[tuple[float, float]] = []
+        self.recognized = ""
 
     def continues_with(self, mask: MaskEvent) -> bool:
         same = mask.object == self.last.object and mask.size == self.last.size and mask.state != "lost"
@@ -166,6 +168,7 @@ class _VisitRun:
         self.scores += mask.score
         self.area += mask.area_px / (mask.size[0] * mask.size[1])
         self.radii.append(mask.gaze.radius)
+        self.recognized = mask.recognized or self.recognized
         if mask.box is not None:
             self.boxes.append(mask.box)
         if mask.centroid_px is not None:
@@ -175,7 +178,7 @@ class _VisitRun:
         first, last, best, label = self.first, self.last, self.best, labels.get_label(self.first.object)
         count, wall_ns = len(self.confidences), about.wall_ns
         return Visit(
-            first.object, label.text, label.keep, first.frame_s, last.frame_s, first.at_ns + wall_ns,
+            first.object, label.text or self.recognized, label.keep, first.frame_s, last.frame_s, first.at_ns + wall_ns,
             last.at_ns + wall_ns, (last.at_ns - first.at_ns) / 1e9, MappingProxyType(dict(self.seconds)), count,
             float(np.mean(self.confidences)), max(self.confidences), self.scores / count,
             _pair(np.mean(self.centroids, 0)) if self.centroids else None,

@@ -31,6 +31,7 @@ from realtime.tracking.mask_preview import MaskPreviewer
 from realtime.tracking.mask_refinement import MaskRefiner
 from realtime.tracking.motion.flow_chain import FlowChain
 from realtime.tracking.motion.optical_flow import FlowHistory
+from realtime.tracking.object_names import ObjectNamer
 from realtime.tracking.prompter import MaskPrompter
 from realtime.tracking.recognition_memory import RecognitionMemory
 from realtime.tracking.settings import TrackerOutput, TrackerSettings
@@ -63,6 +64,7 @@ class Tracker:
         self._selector = KeyframeSelector(use.keyframes)
         self._gaze = GazeFilter(use.gaze)
         self._objects = RecognitionMemory(self._motion)
+        self._namer = ObjectNamer(self._objects)
         self._prompter = MaskPrompter(decoder, clock_ns, use.prompter, self._objects)
         self._decoder = GazeMaskDecoder(self._prompter, self._motion, use.choice)
         self._carrier = MaskCarrier(self._motion, use.carry)
@@ -101,6 +103,9 @@ class Tracker:
             self._now_ns, frame, estimate, decoded, warped, level=self._decoder.level,
             is_broken=before is not None and since is None, is_held=self._overrides.is_held,
         )  # fmt: skip
+        shown = self._shown.mask
+        if result is not None and shown is not None:
+            result = replace(result, label=self._namer.name_object(result.object, shown))
         if self._shown.mask is None:
             self._overrides = replace(self._overrides, is_held=False)
         should_encode, origin = self._should_encode(frame), self._shown.provenance

@@ -143,6 +143,7 @@ def target_fields(message: MaskResult, published_ns: int) -> Mapping[str, Any]:
         "object": message.object,
         "state": message.state,
         "method": message.method,
+        "label": message.label.name if message.label is not None else "",
         "score": round(message.score, 3),
         "confidence": round(message.confidence, 3),
         "carried_ms": round(message.carried_ms, 1),

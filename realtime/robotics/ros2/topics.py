@@ -97,7 +97,7 @@ class MessageTranslator:
             message = replace(message, state="lost", mask=None, confidence=0.0)
         self._last_mask = message
         captured_ns = message.captured_ns or message.timing_ns.frame_received
-        class_name = self._name_class(message.object)
+        class_name = self._find_class(message)
         return self._translate(captured_ns, {
             "mask": partial(convert.mask_image, message),
             "label": partial(convert.label_image, message),
@@ -105,12 +105,18 @@ class MessageTranslator:
             "camera_info": partial(self._camera_info, captured_ns),
         })  # fmt: skip
 
+    def _find_class(self, message: MaskResult) -> str:
+        """Return the name that the user gave the object, else what it was recognized as."""
+        name = self._name_class(message.object)
+        return message.label.name if name == convert.UNNAMED_CLASS and message.label is not None else name
+
     def translate_object3d(self, message: Object3dMessage) -> Iterator[OutgoingMessage]:
         """Translate the place of an object in space, as far as it is known."""
         place, last = message.place, self._last_mask
         self.camera, self.camera_frame = message.camera or self.camera, place.frame_id
-        class_name = self._name_class(message.object)
-        confidence = last.confidence if last is not None and last.object == message.object else 0.0
+        mask = last if last is not None and last.object == message.object else None
+        class_name = self._find_class(mask) if mask is not None else self._name_class(message.object)
+        confidence = mask.confidence if mask is not None else 0.0
         return self._translate(message.captured_ns, {
             "camera_info": partial(self._camera_info, message.captured_ns),
             "detections_3d": partial(convert.detections_3d, message, class_name=class_name, confidence=confidence),

@@ -21,9 +21,9 @@ export class ObjectList {
     return { text, keep };
   }
 
-  /** Returns the name of an object, or its number where it has none. */
-  name(number) {
-    return this.label(number).text || `object ${number}`;
+  /** Returns the name that the user gave an object, else what it was recognized as, else its number. */
+  name(number, recognized = "") {
+    return this.label(number).text || (recognized ? `${recognized} (${number})` : `object ${number}`);
   }
 
   /** Shows these objects: [{object, details, ...}], where `object` is the number. */

@@ -100,7 +100,7 @@ export function update({ state, stage, view, localVideo, pointer, recording, ser
   $("card").hidden = !target;
   if (target) {
     $("card").style.setProperty("--target", stateColour(target.state));
-    $("card-object").textContent = target.object ? recording.objects.name(target.object) : target.state === "preview" ? "a first guess" : "no object yet";
+    $("card-object").textContent = target.object ? recording.objects.name(target.object, target.label) : target.state === "preview" ? "a first guess" : "no object yet";
     $("card-state").textContent = target.state;
     $("card-confidence").textContent = target.state === "lost" ? "" : `confidence ${Math.round(100 * target.confidence)} %`;
     $("card-bar").firstElementChild.style.width = `${Math.round(100 * target.confidence)}%`;

@@ -62,7 +62,7 @@ function showCard(header, objects) {
   if (!target) return;
   const { keep } = objects.label(target.object);
   $("card").style.setProperty("--target", keep ? stateColour(target.state) : stateColour("lost"));
-  $("card-object").textContent = target.object ? objects.name(target.object) : target.state === "preview" ? "a first guess" : "no object yet";
+  $("card-object").textContent = target.object ? objects.name(target.object, target.label) : target.state === "preview" ? "a first guess" : "no object yet";
   $("card-state").textContent = keep ? target.state : "dropped";
   $("card-details").textContent = [
     target.state === "lost" || !keep ? "" : `confidence ${Math.round(100 * target.confidence)} %`,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from realtime.comms.envelope import pack, unpack
 from realtime.comms.messages import HealthMessage, KeyframeMessage, MaskMessage, OverlayMessage, read_message
 from realtime.errors import WireError
-from realtime.types import FrameRef, GazeRef, KeyframeRef, MaskAlternative, TimingNs
+from realtime.types import FrameRef, GazeRef, KeyframeRef, MaskAlternative, RecognizedName, TimingNs
 
 ENVELOPE = {"v": 1, "stream": "s", "seq": 4, "published_ns": 5}
 FRAME = FrameRef(7, 1.25, 6, 4)
@@ -52,6 +52,18 @@ def test_alternatives_round_trip_on_their_own_grid():
     assert [(each.probability, each.kind) for each in back] == [(0.15, "part"), (0.05, "other")]
     for got, sent in zip(back, alternatives, strict=True):
         np.testing.assert_array_equal(got.mask, sent.mask)
+
+
+def test_a_label_round_trips_and_is_published_only_where_it_is_known():
+    assert through("mask", message(label=RecognizedName("cup", 0.75))).label == RecognizedName("cup", 0.75)
+    assert "label" not in message().to_fields()
+    assert through("mask", message()).label is None
+
+
+@pytest.mark.parametrize("wrong", [{"name": "cup"}, "cup", {"name": 3, "score": 0.5}, {"name": "cup", "score": "x"}])
+def test_wrong_labels_are_refused(wrong):
+    with pytest.raises(WireError):
+        read_message("mask", pack({**ENVELOPE, **message().to_fields(), "label": wrong}))
 
 
 def test_alternatives_are_published_only_where_there_are_any():
