@@ -49,9 +49,8 @@ def serve(args):
     clip.fps = FPS
     device = SimulatedNeon(clip, port=0, faults=CompanionFaults(args.loss, args.clock_offset_ms / 1e3))
     device.start()
-    epoch_s = device.clock_s() - time.monotonic()
     time.sleep(1.5 * (clip.duration_s or 10))
-    print(json.dumps({"port": device.port, "epoch_s": epoch_s}), flush=True)
+    print(json.dumps({"port": device.port, "epoch_s": device.epoch_s}), flush=True)
     for line in sys.stdin:
         if line.strip() == "away":
             device.go_away()

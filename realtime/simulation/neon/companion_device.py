@@ -66,6 +66,7 @@ class SimulatedNeon(ClipPlayer):
 
     It shows the clip at 1600 x 1200 and sends gaze as `SimulatedTracker` has it, at `rate_hz`, with onsets and blinks.
     `go_away` and `come_back` switch it off and on; `set_clock` sets its clock. sensors: those that are connected.
+    epoch_s: the device's clock, unix seconds, minus the host's monotonic one.
     """
 
     def __init__(
@@ -101,14 +102,14 @@ class SimulatedNeon(ClipPlayer):
         self._clip_frames = load_ahead(clip, seed if trace is None else None, loop=loop, encode=encoder.encode)
         first = next(self._clip_frames)
         super().__init__(prepend_frame(first, self._clip_frames), 1 / clip.fps, signal)
-        self._epoch_s = time.time() - time.monotonic() + faults.clock_offset_s
+        self.epoch_s = time.time() - time.monotonic() + faults.clock_offset_s
         streams = {
             "gaze": ServedStream("com.pupillabs.gaze1"),
             "eye_events": ServedStream("com.pupillabs.eye_events1"),
             "world": ServedStream("H264", find_parameter_sets(first.picture)),
         }
         self._rtsp = RtspServer(
-            streams, lambda at_s: at_s + self._epoch_s, time.monotonic,
+            streams, lambda at_s: at_s + self.epoch_s, time.monotonic,
             SendingFaults(faults.loss, faults.sends_reports),
         )  # fmt: skip
         self.sensors = set(streams)
@@ -131,11 +132,11 @@ class SimulatedNeon(ClipPlayer):
 
     def clock_s(self) -> float:
         """Read the device's clock, unix seconds."""
-        return time.monotonic() + self._epoch_s
+        return time.monotonic() + self.epoch_s
 
     def set_clock(self, change_s: float) -> None:
         """Set the device's clock forward, or back; streams follow with their next reports."""
-        self._epoch_s += change_s
+        self.epoch_s += change_s
 
     def go_away(self) -> None:
         """Close all connections and ports, as when the phone leaves the network."""
@@ -256,7 +257,7 @@ class SimulatedNeon(ClipPlayer):
         self._moved = kind, at_s
 
     def _unix_ns(self, at_s: float) -> int:
-        return round((at_s + self._epoch_s) * 1e9)
+        return round((at_s + self.epoch_s) * 1e9)
 
 
 async def _announce(stack: AsyncExitStack, host: str, port: int) -> None:

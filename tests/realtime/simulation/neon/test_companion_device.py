@@ -15,6 +15,7 @@ import pytest
 
 from realtime.commands.main import main
 from realtime.errors import SourceError
+from realtime.simulation import clip_player
 from realtime.simulation.neon.companion_device import CompanionFaults, SimulatedNeon
 from realtime.simulation.neon.rtsp_server import packetize_nals
 from realtime.simulation.neon.scene_video import SceneEncoder, find_parameter_sets, split_nals
@@ -40,7 +41,8 @@ def clip(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def device(clip: Path) -> Iterator[SimulatedNeon]:
+def device(clip: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SimulatedNeon]:
+    monkeypatch.setattr(clip_player, "_MAX_LATE_S", 1000.0)  # a busy machine does not shift the timeline
     simulated = SimulatedNeon(
         clip, port=0, size=SIZE, blink_every_s=1.0, faults=CompanionFaults(clock_offset_s=0.25, gaze_bytes=65)
     )

@@ -6,7 +6,6 @@ import asyncio
 import socket
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,6 +17,7 @@ from calibration.gaze.view import CameraView, FlatView
 from realtime.commands.calibrate.gaze import load_view
 from realtime.errors import SourceError
 from realtime.session.inputs import open_frames, open_gaze
+from realtime.simulation import clip_player
 from realtime.simulation.neon.companion_device import CompanionFaults, SimulatedNeon
 from realtime.sources.base import CameraSource
 from realtime.sources.neon import companion_api
@@ -30,7 +30,8 @@ Simulate = Callable[..., SimulatedNeon]
 
 
 @pytest.fixture
-def simulate(tmp_path: Path) -> Iterator[Simulate]:
+def simulate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulate]:
+    monkeypatch.setattr(clip_player, "_MAX_LATE_S", 1000.0)  # a busy machine does not shift the timeline
     running: list[SimulatedNeon] = []
 
     def begin(faults: CompanionFaults | None = None, **options: Any) -> SimulatedNeon:
@@ -81,16 +82,15 @@ def receive() -> Iterator[Callable[..., Receiver]]:
 
 def clock_errors_ms(device: SimulatedNeon, items: list[Any]) -> list[float]:
     """Errors of the mapped capture times; the device runs on this computer, so that the true ones are known."""
-    epoch_s = device.clock_s() - time.monotonic()
-    return [abs(item.captured_ns / 1e9 - (item.timestamp - epoch_s)) * 1e3 for item in items]
+    return [abs(item.captured_ns / 1e9 - (item.timestamp - device.epoch_s)) * 1e3 for item in items]
 
 
 def test_frames_and_gaze_come_with_capture_times_on_the_host(simulate: Simulate, receive: Any) -> None:
     device = simulate(CompanionFaults(clock_offset_s=0.25))
     got = receive(device)
-    eventually(lambda: len(got.frames) > 20 and len(got.samples) > 300 and device.clock_s())
-    assert max(clock_errors_ms(device, got.frames[-10:])) < 100
-    assert max(clock_errors_ms(device, got.samples[-100:])) < 100
+    eventually(lambda: len(got.frames) > 20 and len(got.samples) > 300)
+    eventually(lambda: max(clock_errors_ms(device, got.frames[-10:])) < 100)
+    eventually(lambda: max(clock_errors_ms(device, got.samples[-100:])) < 100)
     assert all(item.captured_ns <= item.received_ns for item in (*got.frames, *got.samples))
     assert {frame.size for frame in got.frames} == {SIZE}
     assert {(sample.unit, sample.confidence) for sample in got.samples} == {("px", 1.0)}
@@ -162,7 +162,7 @@ def test_the_reason_while_a_restarted_device_is_away_is_steady(simulate: Simulat
     device.go_away()
     eventually(lambda: got.states)
     threading.Event().wait(2.0)
-    assert [status.state for status in got.states] == ["connecting"]
+    assert [status.state for status in got.states if status.state != "running"] == ["connecting"]
 
 
 def test_a_scene_camera_that_is_unplugged_is_named_while_gaze_goes_on(simulate: Simulate, receive: Any) -> None:
@@ -198,11 +198,11 @@ def test_a_clock_that_is_set_does_not_age_what_is_seen(simulate: Simulate, recei
     got = receive(device)
     eventually(lambda: len(got.samples) > 300 and len(got.frames) > 20)
     device.set_clock(-30.0)
-    eventually(lambda: (clock := got.gaze_source.status().clock) is not None and clock.resets == 1)
+    eventually(lambda: (clock := got.gaze_source.status().clock) is not None and clock.resets > 0)
     frames, samples = len(got.frames), len(got.samples)
     eventually(lambda: len(got.samples) > samples + 400 and len(got.frames) > frames + 20)
-    assert max(clock_errors_ms(device, got.samples[-50:])) < 500
-    assert max(clock_errors_ms(device, got.frames[-5:])) < 500
+    eventually(lambda: max(clock_errors_ms(device, got.samples[-50:])) < 100)
+    eventually(lambda: max(clock_errors_ms(device, got.frames[-5:])) < 100)
 
 
 def test_a_neon_reports_its_camera_and_an_invisible_none(simulate: Simulate, receive: Any) -> None:

@@ -5,7 +5,7 @@ import math
 import struct
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from realtime.simulation.neon.eye_payloads import KEEP_ALIVE, pack_blink, pack_gaze, pack_movement, pack_onset
@@ -59,6 +59,7 @@ def test_unusable_events_are_refused(data):
         read_event(data)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=130))
 def test_any_bytes_give_finite_values_or_a_reason(data):
     for read in (read_gaze, read_event):
