@@ -15,7 +15,8 @@ from realtime.errors import SourceError
 from realtime.infra.clock import now_ns
 
 DEFAULT_PORT = 8080
-ANSWER_S, DISCOVERY_S = 3.0, 3.0
+ANSWER_S, DISCOVERY_S, OTHERS_S = 3.0, 3.0, 1.0
+"""Longest waits: for an answer, for a device in the network, and for others after the first one."""
 _TICK_NS = 1_000_000
 """Time Echo is in whole milliseconds."""
 _ECHO = struct.Struct("!QQ")
@@ -65,21 +66,23 @@ def load_client() -> Any:
 
 async def find_address() -> CompanionAddress:
     """Find the only device in the network; raises `DeviceUnavailable` for none, or names them where there are more."""
-    found: dict[str, str] = {}
+    found: dict[str, tuple[CompanionAddress, str]] = {}
     try:
-        async for device in load_client().discover_devices(timeout_seconds=DISCOVERY_S):
-            if device.addresses:
-                address = CompanionAddress(device.addresses[0], device.port)
-                found[str(address)] = str(device.name).split(":")[1] if ":" in device.name else str(device.name)
+        async with load_client().Network() as network:
+            if await network.wait_for_new_device(DISCOVERY_S) is not None:
+                await asyncio.sleep(OTHERS_S)
+            for device in network.devices:
+                if device.addresses:
+                    address = CompanionAddress(device.addresses[0], device.port)
+                    found[str(address)] = address, str(device.name).split(":")[1]
     except OSError:
         raise DeviceUnavailable("this computer is in no network in which a Neon could be found") from None
     if not found:
         raise DeviceUnavailable("no Neon found in this network; start the Companion app there, or name it: neon://HOST")
     if len(found) > 1:
-        places = ", ".join(f"{address} ({name})" for address, name in sorted(found.items()))
+        places = ", ".join(f"{place} ({name})" for place, (_, name) in sorted(found.items()))
         raise DeviceUnavailable(f"{len(found)} devices found; name one of them: {places}")
-    host, _, port = next(iter(found)).removeprefix("neon://").rpartition(":")
-    return CompanionAddress(host, int(port))
+    return next(iter(found.values()))[0]
 
 
 async def _ask(address: CompanionAddress, request: Callable[[Any], Any]) -> Any:

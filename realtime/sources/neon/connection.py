@@ -13,6 +13,7 @@ from functools import partial
 
 from realtime.infra.clock import ClockMap, now_ns
 from realtime.sources.async_source import AsyncSource
+from realtime.sources.neon.capture_times import CaptureTimes
 from realtime.sources.neon.companion_api import (
     SENSOR_NAMES,
     CompanionAddress,
@@ -34,6 +35,7 @@ SILENCE_NS = 1_500_000_000
 REPORT_NS = 500_000_000
 """Longer without a sender report is shown as the reason why nothing comes."""
 INITIAL_PROBES = 8
+_USED = "the times of arrival are used"
 NO_REPORT = "before the first sender report"
 HandlePacket = Callable[[MediaStream, RtpPacket], None]
 
@@ -47,6 +49,7 @@ class NeonSource(AsyncSource):
         self._fixed, self._sensor, self._label = address, sensor, SENSOR_NAMES[sensor]
         super().__init__(f"asking {address}" if address else "looking for a Neon in the network")
         self._clock = ClockMap()
+        self._times = CaptureTimes(self._clock)
         self._address, self._device = address, DeviceStatus("")
         self._good_ns = self._begun_ns = 0
         self._answered_ns = 0  # since when the device answers
@@ -70,10 +73,12 @@ class NeonSource(AsyncSource):
     def _accept(self, received_ns: int) -> None:
         """Set the state `running` for usable data."""
         self._good_ns, self._flaw = received_ns, ""
-        has_clock = self._clock.host_ns(0.0) is not None or received_ns - self._begun_ns < SILENCE_NS
-        self._monitor.set_state(
-            "running", "" if has_clock else "the phone answers no Time Echo; the times of arrival are used"
-        )
+        reason = ""
+        if self._times.is_foreign:
+            reason = f"the times of {self._label} are of another clock than Time Echo's; {_USED}"
+        elif self._clock.host_ns(0.0) is None and received_ns - max(self._begun_ns, self._answered_ns) > SILENCE_NS:
+            reason = f"the phone answers no Time Echo; {_USED}"
+        self._monitor.set_state("running", reason)
 
     # -- status and time ----------------------------------------------------------------------------------------------
 
@@ -88,14 +93,14 @@ class NeonSource(AsyncSource):
         while True:
             if now_ns() - self._good_ns > SILENCE_NS:
                 try:
-                    address = self._fixed or await find_address()
+                    address = self._address or await find_address()
                     self._device = await request_status(address)
                     self._address, self._answered_ns = address, self._answered_ns or now_ns()
                     is_unplugged = self._sensor not in self._device.streams
                     if is_unplugged or now_ns() - max(self._good_ns, self._answered_ns) > SILENCE_NS:
                         self._monitor.set_state("waiting", self._describe_silence())
                 except DeviceUnavailable as error:
-                    self._answered_ns = 0
+                    self._address, self._answered_ns = self._fixed, 0
                     if now_ns() - self._good_ns > SILENCE_NS:
                         self._monitor.set_state("connecting", str(error))
             await asyncio.sleep(CHECK_S)

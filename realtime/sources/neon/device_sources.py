@@ -8,7 +8,6 @@ from collections import deque
 from contextlib import suppress
 
 from calibration.camera import CameraModel
-from realtime.sources.neon.capture_times import CaptureTimes
 from realtime.sources.neon.companion_api import CompanionAddress, DeviceUnavailable, request_camera
 from realtime.sources.neon.connection import NO_REPORT, NeonSource
 from realtime.sources.neon.gaze_messages import UnusableData, read_event, read_gaze
@@ -46,7 +45,6 @@ class NeonFrames(NeonSource):
         self._stream: MediaStream | None = None
         self._assembler = AccessUnitAssembler()
         self._awaited = 0  # frames yet to be left out unless a key frame comes
-        self._times = CaptureTimes(self._clock)
         self._index = self._captured_ns = 0
 
     def start(self, on_frame: OnFrame, on_event: OnEvent | None = None) -> None:
@@ -138,7 +136,6 @@ class NeonGaze(NeonSource):
     def __init__(self, address: CompanionAddress | None = None) -> None:
         super().__init__(address, "gaze")
         self._on_gaze: OnGaze = lambda sample: None
-        self._times = CaptureTimes(self._clock)
         self._clock_jumps = 0
         self._events: deque[EyeEvent] = deque(maxlen=MAX_EVENTS)
 

@@ -86,7 +86,8 @@ class MediaStream(RTPTransportClient):
             raise StreamError("it has ended")
 
     def _read_description(self, description: Any) -> None:
-        media = (description.get("medias") or [{}])[0].get("attributes") or {}
+        medias = description.get("medias") or [{}]
+        media = next((one for one in medias if one.get("type") == "video"), medias[0]).get("attributes") or {}
         mapped = media.get("rtpmap") or {}
         self.encoding = str(mapped.get("encoding", "")).lower()
         self._clock_hz, self._payload_type = mapped.get("clockRate") or 90_000, mapped.get("pt", -1)

@@ -82,3 +82,17 @@ def test_a_stream_that_never_follows_its_clock_is_believed_after_a_while():
     assert device.run(5.05, 15) < 50
     device.run(15, 25)
     assert device.error_ms(25 * S) == pytest.approx(device.error_ms(25 * S + 50 * MS), abs=1)
+
+
+@pytest.mark.parametrize("change_s", [-100.0, 100.0])
+def test_a_stream_of_another_clock_is_timed_by_its_arrival_after_a_while(change_s):
+    device = Device()
+    device.stream_epoch_s += change_s
+    assert not device.times.is_foreign
+    device.run(0, 20)
+    assert device.times.is_foreign
+    assert device.error_ms(20 * S) == pytest.approx(DELAY_NS / MS)
+    device.stream_epoch_s -= change_s
+    device.run(20, 40)
+    assert not device.times.is_foreign
+    assert device.run(40, 45) < 1.5

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import sys
 import threading
@@ -287,12 +288,17 @@ def test_threads_end_with_stop(simulate: Simulate, receive: Any) -> None:
 # -- names and discovery ----------------------------------------------------------------------------------------------
 
 
-def found(*devices: tuple[str, str, int]) -> Any:
-    async def discover_devices(timeout_seconds: float) -> Any:
-        for name, host, port in devices:
-            yield SimpleNamespace(name=f"PI monitor:{name}:id._http._tcp.local.", addresses=[host], port=port)
+def found(*present: tuple[str, str, int]) -> Any:
+    class Network(contextlib.AsyncExitStack):
+        devices = tuple(
+            SimpleNamespace(name=f"PI monitor:{name}:id._http._tcp.local.", addresses=[host], port=port)
+            for name, host, port in present
+        )
 
-    return lambda: SimpleNamespace(discover_devices=discover_devices)
+        async def wait_for_new_device(self, timeout_seconds: float) -> Any:
+            return next(iter(self.devices), None)
+
+    return lambda: SimpleNamespace(Network=Network)
 
 
 def test_the_only_device_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
