@@ -123,7 +123,6 @@ def _open_page(config: RunConfig, frames: FrameSource, gaze: GazeSource) -> Live
         frames=browser_frames,
         gaze=browser_gaze,
         webcam=gaze if isinstance(gaze, WebcamGaze) else None,
-        eye_rate_hz=config.webcam.max_rate_hz,
         whip=whip,
         stream=config.publish.stream,
         source=redact_source(config.source),

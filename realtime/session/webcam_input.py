@@ -36,6 +36,7 @@ def open_webcam_gaze(
         frames,
         CalibrationStore(folder, settings.person),
         EyeGeometry(settings.fov_deg, settings.screen_width_mm),
+        settings.max_rate_hz,
     )
 
 

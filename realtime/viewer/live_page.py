@@ -43,7 +43,6 @@ class LivePage(PipelineObserver, PageHost):
         frames: BrowserFrames | None = None,
         gaze: BrowserGaze | None = None,
         webcam: WebcamGaze | None = None,
-        eye_rate_hz: float = 30.0,
         whip: OfferReceiver | None = None,
         stream: str = "gazecast",
         source: str = "",
@@ -52,16 +51,16 @@ class LivePage(PipelineObserver, PageHost):
     ) -> None:
         """Bind and serve; raises `ViewerError`.
 
-        frames, gaze, webcam: the sources that pages feed; None where they come from elsewhere. eye_rate_hz: highest
-        rate of frames of the eyes. whip: receives wearers that connect over WebRTC. source: as the user named it.
-        least_confidence: of gaze samples that are shown. clock: names snapshots.
+        frames, gaze, webcam: the sources that pages feed; None where they come from elsewhere. whip: receives wearers
+        that connect over WebRTC. source: as the user named it. least_confidence: of gaze samples that are shown.
+        clock: names snapshots.
         """
         self.commands = CommandQueue()
         self.whip = whip
         self.broadcaster = FrameBroadcaster(settings.jpeg_quality, now_ns, least_confidence=least_confidence)
         self._hello = {
             "stream": stream, "source": source, "page_frames": frames is not None, "page_gaze": gaze is not None,
-            "eyes": _describe_eyes(webcam), "eye_rate_hz": eye_rate_hz,
+            "eyes": _describe_eyes(webcam), "eye_rate_hz": webcam.max_rate_hz if webcam else 0,
             "verbs": [], "homography": list(settings.homography), "display_size": list(settings.display_size),
         }  # fmt: skip
         self._health = ""

@@ -20,6 +20,7 @@ from calibration.gaze.table import GazeTable
 from engines.landmarks.face_landmarker import LandmarkFinder
 from realtime.infra.channels import Latest
 from realtime.sources.base import ThreadedSource
+from realtime.sources.browser import BrowserFrames
 from realtime.sources.webcam_gaze.calibration_session import NO_FACE, CalibrationSession
 from realtime.sources.webcam_gaze.calibration_store import CalibrationStore
 from realtime.sources.webcam_gaze.screen_layout import ScreenLayout
@@ -30,6 +31,8 @@ PX_MM = 25.4 / 96
 """Size of a browser's px, where the screen's width is unknown."""
 NO_PAGE = "open the page: it shows the picture that is looked at"
 UNCALIBRATED = "calibrate the eyes on the page: its button, or key E"
+RATE_TOLERANCE = 0.9
+"""Share of the interval after which a picture is due: cameras are not exact."""
 CLICK_SD_DEG = 1.0
 """Distance of the eyes from a click, and the noise of the gaze then."""
 MAX_CLICK_AGE_NS = 500_000_000
@@ -52,15 +55,21 @@ class EyeGeometry:
 class WebcamGaze(ThreadedSource, GazeSource):
     """A `GazeSource` of a webcam in front of the person.
 
-    camera: the source of its pictures; started and stopped with this one. on_report: receives what pages show of it, on
-    this source's thread or the caller's.
+    camera: the source of its pictures; started and stopped with this one. max_rate_hz: of the pictures that are
+    evaluated. on_report: receives what pages show of it, on this source's thread or the caller's.
     """
 
     def __init__(
-        self, finder: LandmarkFinder, camera: FrameSource, store: CalibrationStore, geometry: EyeGeometry
+        self,
+        finder: LandmarkFinder,
+        camera: FrameSource,
+        store: CalibrationStore,
+        geometry: EyeGeometry,
+        max_rate_hz: float = 30.0,
     ) -> None:
         super().__init__(NO_PAGE)
-        self.camera = camera
+        self.camera, self.max_rate_hz = camera, max_rate_hz
+        self._due_ns = -1
         self.on_report: Callable[[Mapping[str, Any]], None] = lambda fields: None
         self._finder, self._store, self._geometry = finder, store, geometry
         self._pending: Latest[Frame] = Latest()
@@ -81,7 +90,7 @@ class WebcamGaze(ThreadedSource, GazeSource):
         """Start the camera, and the thread that looks at its pictures."""
         self._on_gaze = on_gaze
         self._start_threads(on_event, **{"gaze webcam": self._run})
-        self.camera.start(self._pending.put)
+        self.camera.start(self._offer)
 
     def stop(self) -> None:
         """Stop within a second."""
@@ -143,6 +152,16 @@ class WebcamGaze(ThreadedSource, GazeSource):
             return self._describe(None)
 
     # -- the source's thread -----------------------------------------------------------------------------------------
+
+    def _offer(self, frame: Frame) -> None:
+        """Queue a picture, on the camera's thread, unless it comes before its time.
+
+        A page keeps the rate itself, and waits for an answer to each of its pictures.
+        """
+        interval_ns = round(RATE_TOLERANCE * 1e9 / self.max_rate_hz)
+        if isinstance(self.camera, BrowserFrames) or not 0 < self._due_ns - frame.captured_ns <= interval_ns:
+            self._due_ns = frame.captured_ns + interval_ns
+            self._pending.put(frame)
 
     def _run(self) -> None:
         while (frame := self._pending.get()) is not None:

@@ -265,6 +265,19 @@ def test_a_finder_that_fails_is_the_reason_in_the_status(tmp_path):
         person.gaze.stop()
 
 
+def test_pictures_beyond_the_highest_rate_are_left_out(tmp_path):
+    person = Person(tmp_path)
+    try:
+        person.step_ns = 100_000_000
+        person.look_at(0.5, 0.5, 3)
+        person.camera.on_frame(Frame(draw_eyes(0.5, 0.5), 99, 0.0, person.at_ns + 10_000_000, 0))
+        person.look_at(0.5, 0.5)
+        assert person.gaze.status().received == 4
+        assert 99 not in [report["index"] for report in person.reports]
+    finally:
+        person.gaze.stop()
+
+
 def test_without_the_pages_camera_it_says_how_to_start_it(tmp_path):
     camera = BrowserFrames("start the camera that films your eyes, on the page")
     gaze = WebcamGaze(DiscFinder(), camera, CalibrationStore(tmp_path, "me"), EyeGeometry())
