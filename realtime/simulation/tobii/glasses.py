@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from aiohttp import web
 
 from realtime.simulation.calibration_wearer import SimulatedBias, TargetClip
 from realtime.simulation.clip_player import ClipPlayer, bind_port, prepend_frame
@@ -21,6 +22,7 @@ from realtime.simulation.gaze_signal import GazeSignal
 from realtime.simulation.neon.rtsp_server import packetize_nals
 from realtime.simulation.neon.scene_video import SceneEncoder, find_parameter_sets, split_nals
 from realtime.simulation.table_scene import TableClip
+from realtime.simulation.tobii.control_server import ControlServer
 from realtime.simulation.tobii.live_server import GAZE, MOVEMENTS, SCENE, LiveServer
 from realtime.sources.gaze_files.trace import read_trace
 from realtime.sources.gaze_files.trace_values import TracePoint
@@ -60,6 +62,7 @@ class SimulatedGlasses(ClipPlayer):
         *,
         host: str = "127.0.0.1",
         port: int = 8554,
+        control_port: int | None = None,
         rate_hz: float = 50.0,
         loop: bool = True,
         noise_px: float = 0.0,
@@ -69,7 +72,10 @@ class SimulatedGlasses(ClipPlayer):
         size: tuple[int, int] = SIZE,
         faults: GlassesFaults | None = None,
     ) -> None:
-        """Encode the first frame and bind the port, 0 for a free one. Raises `SourceError`."""
+        """Encode the first frame and bind the port, 0 for a free one. Raises `SourceError`.
+
+        control_port: of the WebSocket, which real glasses have at port 80; None for none.
+        """
         clip = VideoFile(video) if isinstance(video, Path) else video
         trace = None if gaze == "wander" else read_trace(Path(gaze))
         self._faults = faults or GlassesFaults()
@@ -88,6 +94,9 @@ class SimulatedGlasses(ClipPlayer):
         self._host, self._is_away = host, threading.Event()
         self._listener: socket.socket | None = bind_port(host, port)
         self.port = int(self._listener.getsockname()[1])
+        self.control = ControlServer()
+        self._control = None if control_port is None else bind_port(host, control_port)
+        self.control_port = self._control.getsockname()[1] if self._control is not None else 0
         self._delayed: list[tuple[float, list[bytes], float]] = []
         self.is_scene_on = self.is_gaze_on = True
 
@@ -114,6 +123,16 @@ class SimulatedGlasses(ClipPlayer):
         asyncio.run(self._serve())
 
     async def _serve(self) -> None:
+        runner = web.AppRunner(self.control.make_app(), shutdown_timeout=0.1)
+        await runner.setup()
+        if self._control is not None:
+            await web.SockSite(runner, self._control).start()
+        try:
+            await self._serve_streams()
+        finally:
+            await runner.cleanup()
+
+    async def _serve_streams(self) -> None:
         while not self._stop.is_set():
             if self._is_away.is_set():
                 await asyncio.sleep(POLL_S)
@@ -142,8 +161,9 @@ class SimulatedGlasses(ClipPlayer):
 
     def _close(self) -> None:
         self._clip_frames.close()
-        if self._listener is not None:
-            self._listener.close()
+        for listener in (self._listener, self._control):
+            if listener is not None:
+                listener.close()
 
     # -- data, on the player's thread ---------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from realtime.infra.clock import ArrivalClock, now_ns
 from realtime.sources.base import ThreadedSource
 from realtime.sources.rtsp.packets import RtpPacket, StreamError
 from realtime.sources.rtsp.session import RtspSession, SessionStream, TransportRefused
+from realtime.sources.tobii.control import describe_glasses
 from realtime.sources.tobii.discovery import GlassesUnavailable, find_glasses
 from realtime.types import OnEvent
 
@@ -91,13 +92,16 @@ class TobiiSource(ThreadedSource):
                 self._is_udp = not self._is_udp
                 raise
             self._connected_ns = self._good_ns = now_ns()
+            about: str | None = None
             for found in session.packets():
                 if found is not None:
                     self._handle(*found)
                 silent_ns = now_ns() - self._good_ns
                 if silent_ns > SILENCE_NS:
-                    why = f": {self._flaw}" if self._flaw else ""
-                    self._monitor.set_state("waiting", f"{self._place(host, port)} sends no usable {self._data}{why}")
+                    about = describe_glasses(host) if about is None else about
+                    why = self._flaw or about
+                    text = f"{self._place(host, port)} sends no usable {self._data}" + (f": {why}" if why else "")
+                    self._monitor.set_state("waiting", text)
                 if silent_ns > max(DEAD_NS, REPORT_NS + SILENCE_NS):
                     return
         finally:

@@ -12,7 +12,7 @@ import pytest
 from realtime.errors import SourceError
 from realtime.session.inputs import open_frames, open_gaze
 from realtime.simulation.tobii.glasses import GlassesFaults, SimulatedGlasses
-from realtime.sources.tobii import connection, discovery
+from realtime.sources.tobii import connection, control, discovery
 from realtime.types import Frame, GazeSample, SourceStatus
 from tests.realtime.sources.video.clips import make_folder, number_in
 from tests.realtime.waiting import eventually, promptly
@@ -149,15 +149,39 @@ def test_glasses_that_leave_and_come_back(simulate: Simulate, receive: Any) -> N
     assert all(a.captured_ns < b.captured_ns for a, b in zip(got.frames, got.frames[1:], strict=False))
 
 
-def test_glasses_that_fall_silent(simulate: Simulate, receive: Any) -> None:
-    device = simulate()
+@pytest.mark.parametrize(
+    ("is_plugged", "reason"),
+    [
+        (True, "TG03B-SIMULATED (firmware 1.29.1) answers; are the glasses worn"),
+        (False, "is not connected; plug it in"),
+    ],
+)
+def test_glasses_that_fall_silent_are_asked_why(
+    simulate: Simulate, receive: Any, monkeypatch: pytest.MonkeyPatch, is_plugged: bool, reason: str
+) -> None:
+    device = simulate(control_port=0)
+    monkeypatch.setattr(control, "PORT", device.control_port)
+    monkeypatch.setattr(control, "ANSWER_S", 60.0)
+    device.control.is_head_unit_connected = is_plugged
     got = receive(device, frames=False)
     eventually(lambda: got.samples)
     device.is_gaze_on = False
     eventually(lambda: got.gaze_source.status().state == "waiting")
-    assert "sends no usable gaze" in got.gaze_source.status().reason
+    found = got.gaze_source.status().reason
+    assert "sends no usable gaze: " in found
+    assert reason in found
     device.is_gaze_on = True
     eventually(lambda: got.gaze_source.status().state == "running")
+
+
+def test_silent_glasses_without_control(simulate: Simulate, receive: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    device = simulate()
+    monkeypatch.setattr(control, "PORT", device.port)  # answers, but is no WebSocket
+    got = receive(device, gaze=False)
+    eventually(lambda: got.frames)
+    device.is_scene_on = device.is_gaze_on = False
+    eventually(lambda: got.frame_source.status().state == "waiting")
+    assert got.frame_source.status().reason.endswith("sends no usable pictures")
 
 
 def test_glasses_that_tell_no_time(simulate: Simulate, receive: Any, monkeypatch: pytest.MonkeyPatch) -> None:
