@@ -9,7 +9,7 @@ import json
 import threading
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -47,6 +47,12 @@ class LabelFile:
     def with_label(self, object_id: int, label: ObjectLabel) -> LabelFile:
         """Return a copy with another label of an object."""
         return LabelFile(MappingProxyType({**self.objects, object_id: label}))
+
+    def with_recognized_names(self, names: Mapping[int, str]) -> LabelFile:
+        """Return a copy in which objects that the user did not name have what they were recognized as."""
+        named = {number: replace(self.get_label(number), text=name) for number, name in names.items()}
+        own = {number: label for number, label in self.objects.items() if label.text or number not in names}
+        return LabelFile(MappingProxyType({**named, **own}))
 
 
 def labels_path(recording: Path) -> Path:

@@ -81,7 +81,10 @@ def export_coco(
 def _write_dataset(
     recording: RecordingReader, labels: LabelFile, folder: Path, targets: ExportTargets, on_time: OnTime
 ) -> list[str]:
-    keys = select_masks(report_times(read_mask_events(recording), on_time), labels, targets.every_s)
+    names: dict[int, str] = {}
+    events = _collect_names(report_times(read_mask_events(recording), on_time), names)
+    keys = select_masks(events, labels, targets.every_s)
+    labels = labels.with_recognized_names(names)
     if not keys:
         reason = "nothing was looked at, or all of it is dropped"
         raise RecordingError(f"{recording.path} holds no mask to export: {reason}")
@@ -139,6 +142,14 @@ def report_times(events: Iterable[_Event], on_time: OnTime) -> Iterator[_Event]:
         elif isinstance(event, MaskEvent):
             on_time(event.key.received_ns)
         yield event
+
+
+def _collect_names(masks: Iterable[MaskEvent], names: dict[int, str]) -> Iterator[MaskEvent]:
+    """Yield the masks, and collect what each object was recognized as at last."""
+    for mask in masks:
+        if mask.recognized:
+            names[mask.object] = mask.recognized
+        yield mask
 
 
 def _name_category(number: int, labels: LabelFile) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -18,7 +19,7 @@ from realtime.recording.mask_events import read_events
 from realtime.recording.reader import RecordingReader
 from realtime.recording.visits import Visit, VisitedObject, detect_visits, group_by_object
 from realtime.recording.writer import RecordingFile
-from realtime.types import Frame, FrameRef, GazeRef, GazeSample, KeyframeRef, State, TimingNs
+from realtime.types import Frame, FrameRef, GazeRef, GazeSample, KeyframeRef, RecognizedName, State, TimingNs
 
 WALL_NS = 1_700_000_000_000_000_000
 BEGIN_NS = 5_000_000_000
@@ -35,9 +36,10 @@ class Shown:
     state: State = "locked"
     confidence: float = 0.8
     score: float = 0.9
+    recognized: str = ""
 
 
-def run(count: int, object_id: int | None, state: State = "locked", **fields: float) -> list[Shown]:
+def run(count: int, object_id: int | None, state: State = "locked", **fields: Any) -> list[Shown]:
     """Equal results for `count` frames."""
     return [Shown(object_id, state, **fields)] * count
 
@@ -70,6 +72,7 @@ def message_of(frame: Frame, shown: Shown, seq: int) -> MaskMessage:
         GazeRef(frame.timestamp - 0.01, 14 + 12 * (object_id % 4), 24.0, 0.9, 5.0), 4.0, object_id, shown.state,
         shown.score, shown.confidence, None if shown.state == "lost" else mask_of(object_id),
         TimingNs(sample_ns + 1_000_000, frame.received_ns, frame.received_ns, frame.received_ns + 5_000_000),
+        label=RecognizedName(shown.recognized, 0.7) if shown.recognized else None,
         stream="test", seq=seq, published_ns=frame.received_ns + 17_000_000,
     )  # fmt: skip
 

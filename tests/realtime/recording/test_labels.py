@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from realtime.errors import RecordingError
-from realtime.recording.labels import LabelEditor, ObjectLabel, labels_path, load_labels
+from realtime.recording.labels import LabelEditor, LabelFile, ObjectLabel, labels_path, load_labels
 
 
 def test_changes_are_saved_at_once_and_undone_one_by_one(tmp_path: Path) -> None:
@@ -25,6 +25,13 @@ def test_changes_are_saved_at_once_and_undone_one_by_one(tmp_path: Path) -> None
     assert [labelling.undo(), labelling.undo()] == [5, 3]
     assert [load_labels(path).get_label(number) for number in (3, 5)] == [ObjectLabel("cup"), ObjectLabel()]
     assert [labelling.undo(), labelling.undo()] == [3, None]
+
+
+def test_recognized_names_fill_what_the_user_did_not_name() -> None:
+    labels = LabelFile({1: ObjectLabel("cup"), 2: ObjectLabel("", keep=False), 3: ObjectLabel("mug")})
+    found = labels.with_recognized_names({1: "bowl", 2: "dog", 4: "car"})
+    assert [found.get_label(number).text for number in (1, 2, 3, 4, 5)] == ["cup", "dog", "mug", "car", ""]
+    assert [found.get_label(number).keep for number in (1, 2, 3, 4)] == [True, False, True, True]
 
 
 def test_labels_that_cannot_be_saved_stay_unchanged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

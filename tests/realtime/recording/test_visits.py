@@ -52,6 +52,12 @@ def test_visits_are_runs_of_one_object(tmp_path: Path) -> None:
     assert (first.radius_px, first.size) == (5.0, (64, 48))
 
 
+def test_a_visit_has_the_name_that_the_user_gave_else_what_was_recognized(tmp_path: Path) -> None:
+    shown = [*run(5, 1, recognized="dog"), *run(5, 3), *run(5, 3, recognized="bowl"), *run(2, 3), *run(5, 4)]
+    found = find_visits(RecordingReader(record(tmp_path / "a.mcap", shown)), CUP)
+    assert [(visit.object, visit.label) for visit in found] == [(1, "cup"), (3, "bowl"), (4, "")]
+
+
 def test_a_gap_and_a_restart_end_a_visit(tmp_path: Path) -> None:
     shown = [*run(10, 1), *run(30, None), *run(10, 1)]
     assert [visit.masks for visit in find_visits(RecordingReader(record(tmp_path / "a.mcap", shown)), LabelFile())] == [
