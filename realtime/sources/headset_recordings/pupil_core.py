@@ -16,7 +16,7 @@ import numpy as np
 
 from engines.pictures import sort_naturally
 from realtime.errors import SourceError
-from realtime.sources.gaze_files.frame_times import read_time_array
+from realtime.sources.gaze_files.frame_times import MAX_TIME_S, read_time_array
 from realtime.sources.gaze_files.trace import read_track
 from realtime.sources.gaze_files.trace_values import ClipFacts, GazeTrack, TraceOptions
 from realtime.sources.headset_recordings.detection import find_gaze_files
@@ -69,7 +69,7 @@ def _read_pldata(path: Path, size: tuple[int, int]) -> GazeTrack:
         except Exception:  # msgpack raises a dozen types for invalid bytes
             damaged += 1
             continue
-        if not np.isfinite(time):
+        if not abs(time) < MAX_TIME_S:
             damaged += 1
             continue
         times.append(time)
