@@ -115,12 +115,15 @@ def wait_for_mask(masks, since_ns):
     raise SystemExit("no mask came")
 
 
-def measure_restarts(args, address, process, count):
-    """Run gazecast, switch the device off and on, and return the seconds until masks come again."""
+def measure_restarts(args, address, epoch_s, process):
+    """Run gazecast, and switch the device off and on.
+
+    Returns the seconds until masks come again, the delays of masks and those of the gaze samples behind them, ms.
+    """
     endpoint = "tcp://127.0.0.1:47655"
     command = [sys.executable, "-m", "realtime", "run", "--source", address, "--publish", endpoint]
     command += ["--engine", args.engine]
-    found, delays = [], []
+    found, delays, gaze_delays = [], [], {}
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as run:
         threading.Thread(
             target=lambda: [print(line, end="", file=sys.stderr) for line in run.stderr], daemon=True
@@ -128,12 +131,14 @@ def measure_restarts(args, address, process, count):
         try:
             with MaskSubscriber(endpoint) as masks:
                 wait_for_mask(masks, now_ns())
-                for _ in range(count):
+                for _ in range(args.restarts):
                     until = time.monotonic() + 2
                     while time.monotonic() < until:
                         message = masks.newest("mask", 0.5)
                         if message is not None:
                             delays.append((message.published_ns - message.captured_ns) / 1e6)
+                            seen_s = message.gaze.timestamp
+                            gaze_delays[seen_s] = message.timing_ns.gaze_received / 1e6 - (seen_s - epoch_s) * 1e3
                     process.stdin.write("away\n")
                     process.stdin.flush()
                     time.sleep(AWAY_S)
@@ -144,7 +149,7 @@ def measure_restarts(args, address, process, count):
         finally:
             run.terminate()
             run.wait(20)
-    return found, delays
+    return found, delays, list(gaze_delays.values())
 
 
 def main():
@@ -164,7 +169,8 @@ def main():
         address = f"neon://127.0.0.1:{port}"
         alone, _ = receive(address, epoch_s, args.seconds / 2, frames=False)
         both, status = receive(address, epoch_s, args.seconds, frames=True)
-        restarts, delays = measure_restarts(args, address, process, args.restarts) if args.restarts else ([], [])
+        if args.restarts:
+            restarts, delays, gaze_delays = measure_restarts(args, address, epoch_s, process)
     print(f"\n{platform.processor() or platform.machine()}, {os.cpu_count()} cores, {time.strftime('%Y-%m-%d')}; loss "
           f"{args.loss:.1%}, clock off by {args.clock_offset_ms:g} ms; median / p95 / largest\n")  # fmt: skip
     print("| what | figure |\n|---|---|")
@@ -176,7 +182,8 @@ def main():
     print(f"| frames: capture to observer, decoded, ms | {describe(both['frames']['delay_ms'])} |")
     dropped = ", ".join(f"{count} {reason}" for reason, count in sorted(status.dropped.items()))
     print(f"| frames: dropped of {status.received} | {dropped} |")
-    if restarts:
+    if args.restarts:
+        print(f"| gaze: capture to arrival in a whole run, ms | {describe(gaze_delays)} |")
         print(f"| from the device's return to the first mask, s | {', '.join(f'{value:.2f}' for value in restarts)} |")
         print(f"| mask: capture to publication, ms | {describe(delays)} |")
 
