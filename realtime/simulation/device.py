@@ -53,10 +53,6 @@ class SimulatedTracker(ClipPlayer):
         lsl: str = "",
     ) -> None:
         """Check everything and bind the ports; 0 takes a free one. `SourceError` or `TransportError` if that fails."""
-        if not 1 <= rate_hz <= 2000:
-            raise SourceError(f"a gaze rate of {rate_hz:g} Hz; expected 1 to 2000")
-        if not (0 <= noise_px <= 1000 and blink_every_s >= 0):
-            raise SourceError(f"noise {noise_px:g} px, blinks every {blink_every_s:g} s; expected 0 or more")
         clip = VideoFile(video) if isinstance(video, Path) else video
         trace = None if gaze == "wander" else read_trace(Path(gaze), ClipFacts(clip.size))
         random = np.random.default_rng(seed)

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from realtime.errors import SourceError
 from realtime.simulation.calibration_wearer import SimulatedBias
 from realtime.simulation.encoded_frames import EncodedFrame
 from realtime.simulation.wandering_gaze import GazeAim
@@ -32,6 +33,11 @@ class GazeSignal:
         bias: SimulatedBias,
         random: np.random.Generator,
     ) -> None:
+        """Check the numbers; raises `SourceError`."""
+        if not 1 <= rate_hz <= 2000:
+            raise SourceError(f"a gaze rate of {rate_hz:g} Hz; expected 1 to 2000")
+        if not (0 <= noise_px <= 1000 and blink_every_s >= 0):
+            raise SourceError(f"noise {noise_px:g} px, blinks every {blink_every_s:g} s; expected 0 or more")
         self._trace, self._rate_hz, self._blink_every_s = trace, rate_hz, blink_every_s
         self._bias, self._random, self._noise = bias, random, np.zeros(2)
         self._noise_step_px = noise_px * math.sqrt(1 - _NOISE_MEMORY**2)

@@ -103,18 +103,9 @@ class SimulatedNeon(ClipPlayer):
         first = next(self._clip_frames)
         super().__init__(prepend_frame(first, self._clip_frames), 1 / clip.fps, signal)
         self.epoch_s = time.time() - time.monotonic() + faults.clock_offset_s
-        streams = {
-            "gaze": ServedStream("com.pupillabs.gaze1"),
-            "eye_events": ServedStream("com.pupillabs.eye_events1"),
-            "world": ServedStream("H264", find_parameter_sets(first.picture)),
-        }
-        self._rtsp = RtspServer(
-            streams, lambda at_s: at_s + self.epoch_s, time.monotonic,
-            SendingFaults(faults.loss, faults.sends_reports),
-        )  # fmt: skip
-        self.sensors = set(streams)
-        self.sensors -= {"world"} if not faults.has_scene_camera else set()
-        self.sensors -= {"eye_events"} if faults.is_invisible else set()
+        self._rtsp = self._make_streams(find_parameter_sets(first.picture))
+        self.sensors = {"gaze"} | ({"world"} if faults.has_scene_camera else set())
+        self.sensors |= set() if faults.is_invisible else {"eye_events"}
         self._server = CompanionServer(self.sensors, is_invisible=faults.is_invisible, time_echo=faults.has_time_echo)
         self._host, self._announce = host, announce
         self._is_away, self._is_listening = threading.Event(), threading.Event()
@@ -124,6 +115,15 @@ class SimulatedNeon(ClipPlayer):
         self._planned: list[tuple[float, Literal["saccade", "fixation"]]] = []
         self._moved: tuple[Literal["saccade", "fixation"], float] | None = None
         self._alive_s = 0.0
+
+    def _make_streams(self, parameter_sets: list[bytes]) -> RtspServer:
+        streams = {
+            "gaze": ServedStream("com.pupillabs.gaze1"),
+            "eye_events": ServedStream("com.pupillabs.eye_events1"),
+            "world": ServedStream("H264", parameter_sets),
+        }
+        faults = SendingFaults(self._faults.loss, self._faults.sends_reports)
+        return RtspServer(streams, lambda at_s: at_s + self.epoch_s, time.monotonic, faults)
 
     def start(self) -> None:
         """Start to answer and to play."""

@@ -116,6 +116,16 @@ def packetize_nals(nals: Sequence[bytes]) -> list[bytes]:
     return payloads
 
 
+@dataclass(slots=True)
+class _RtspClient:
+    """A connection: the addresses of both sides, and what was set up for it."""
+
+    server_host: str
+    host: str
+    sender: RtpSender | None = None
+    reports: asyncio.Task[None] | None = None
+
+
 class RtspServer:
     """Answers clients and keeps the senders that play; these are used by another thread."""
 
@@ -135,33 +145,11 @@ class RtspServer:
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer one client until it leaves."""
-        host = writer.get_extra_info("sockname")[0]
-        sender: RtpSender | None = None
-        reports: asyncio.Task[None] | None = None
+        client = _RtspClient(writer.get_extra_info("sockname")[0], writer.get_extra_info("peername")[0])
         try:
             while True:
                 method, url, headers = await read_request(reader)
-                name = next((name for name in self._streams if name in url), "")
-                status, extra, body = "200 OK", {"Session": "1;timeout=60"}, ""
-                if method == "OPTIONS":
-                    extra = {"Public": "OPTIONS, DESCRIBE, SETUP, PLAY, TEARDOWN, GET_PARAMETER"}
-                elif not name:
-                    status, extra = "404 Not Found", {}
-                elif method == "DESCRIBE":
-                    body = self._streams[name].describe(host)
-                    extra = {"Content-Type": "application/sdp", "Content-Base": f"{url.rstrip('/')}/"}
-                elif method == "SETUP" and "client_port=" not in headers.get("transport", ""):
-                    status, extra = "461 Unsupported Transport", {}
-                elif method == "SETUP" and sender is None:
-                    sender = RtpSender(name, host, self._clock_s, self._faults)
-                    port = int(headers["transport"].partition("client_port=")[2].partition("-")[0])
-                    sender.send_to((writer.get_extra_info("peername")[0], port))
-                    ports = "-".join(map(str, sender.ports))
-                    extra["Transport"] = f"RTP/AVP;unicast;client_port={port}-{port + 1};server_port={ports}"
-                elif method == "PLAY" and sender is not None and reports is None:
-                    reports = asyncio.ensure_future(self._report(sender))
-                    with self._lock:
-                        self._playing.append(sender)
+                status, extra, body = self._respond(client, method, url, headers)
                 extra |= {"CSeq": headers.get("cseq", "0")} | ({"Content-Length": str(len(body))} if body else {})
                 lines = "".join(f"{key}: {value}\r\n" for key, value in extra.items())
                 writer.write(f"RTSP/1.0 {status}\r\n{lines}\r\n{body}".encode())
@@ -171,13 +159,43 @@ class RtspServer:
         except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError, OSError):
             pass
         finally:
-            if reports is not None:
-                reports.cancel()
-            if sender is not None:
-                with self._lock:
-                    self._playing = [other for other in self._playing if other is not sender]
-                sender.close()
+            self._end(client)
             writer.close()
+
+    def _respond(
+        self, client: _RtspClient, method: str, url: str, headers: dict[str, str]
+    ) -> tuple[str, dict[str, str], str]:
+        """Handle a request; returns status, headers and body."""
+        name = next((name for name in self._streams if name in url), "")
+        extra = {"Session": "1;timeout=60"}
+        if method == "OPTIONS":
+            return "200 OK", {"Public": "OPTIONS, DESCRIBE, SETUP, PLAY, TEARDOWN, GET_PARAMETER"}, ""
+        if not name:
+            return "404 Not Found", {}, ""
+        if method == "DESCRIBE":
+            described = {"Content-Type": "application/sdp", "Content-Base": f"{url.rstrip('/')}/"}
+            return "200 OK", described, self._streams[name].describe(client.server_host)
+        if method == "SETUP" and client.sender is None:
+            if "client_port=" not in headers.get("transport", ""):
+                return "461 Unsupported Transport", {}, ""
+            client.sender = sender = RtpSender(name, client.server_host, self._clock_s, self._faults)
+            port = int(headers["transport"].partition("client_port=")[2].partition("-")[0])
+            sender.send_to((client.host, port))
+            ports = "-".join(map(str, sender.ports))
+            extra["Transport"] = f"RTP/AVP;unicast;client_port={port}-{port + 1};server_port={ports}"
+        elif method == "PLAY" and client.sender is not None and client.reports is None:
+            client.reports = asyncio.ensure_future(self._report(client.sender))
+            with self._lock:
+                self._playing.append(client.sender)
+        return "200 OK", extra, ""
+
+    def _end(self, client: _RtspClient) -> None:
+        if client.reports is not None:
+            client.reports.cancel()
+        if client.sender is not None:
+            with self._lock:
+                self._playing = [other for other in self._playing if other is not client.sender]
+            client.sender.close()
 
     async def _report(self, sender: RtpSender) -> None:
         while True:

@@ -195,7 +195,14 @@ def test_a_taken_port_is_named(clip: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "flags", [("--loss", "0.1"), ("--announce",), ("--neon", "--lsl", "x"), ("--neon", "--loss", "2")]
+    "flags",
+    [
+        ("--loss", "0.1"),
+        ("--announce",),
+        ("--neon", "--lsl", "x"),
+        ("--neon", "--loss", "2"),
+        ("--neon", "--rate", "0"),
+    ],
 )
 def test_flags_that_do_not_fit_are_refused(
     clip: Path, flags: tuple[str, ...], capsys: pytest.CaptureFixture[str]
