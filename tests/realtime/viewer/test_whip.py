@@ -102,18 +102,19 @@ def test_video_and_gaze_arrive_on_the_hosts_clock(live: Run) -> None:
         eventually(lambda: len(live.frames) > 60 and len(live.samples) > 200)
         eventually(lambda: live.video.status().clock is not None)
     assert live.video.status().state == "running"
-    assert [frame.index for frame in live.frames] == list(range(len(live.frames)))
-    for frame in live.frames:
+    frames, samples = list(live.frames), list(live.samples)
+    assert [frame.index for frame in frames] == list(range(len(frames)))
+    for frame in frames:
         assert frame.captured_ns <= frame.received_ns
         assert frame.size == (640, 360)
-    # the gaze is where the disc is: the nearest sample in time is nearer than one of half a second ago
+    # the gaze is where the disc is: the nearest sample in time is nearer than one of a second ago
     errors = []
-    times = np.array([sample.captured_ns for sample in live.samples])
-    for frame in live.frames[-30:]:
-        nearest = live.samples[int(np.abs(times - frame.captured_ns).argmin())]
+    times = np.array([sample.captured_ns for sample in samples])
+    for frame in frames[-30:]:
+        nearest = samples[int(np.abs(times - frame.captured_ns).argmin())]
         errors.append(np.linalg.norm(find_disc(frame) - (nearest.x, nearest.y)))
     assert np.median(errors) < 0.3 * 0.5
-    assert all(sample.captured_ns <= sample.received_ns and sample.confidence == 1 for sample in live.samples)
+    assert all(sample.captured_ns <= sample.received_ns and sample.confidence == 1 for sample in samples)
 
 
 def test_a_session_ends_with_its_wearer_and_another_one_may_come(live: Run) -> None:
