@@ -90,7 +90,8 @@ class _CaptureTimeExtensions(HeaderExtensionsMap):
 class WebRtcPeer:
     """A connection that answers one offer; closed for good by `close`, or when the sender is gone.
 
-    clock: maps the sender's clock. was_connected: whether the sender's packets have reached this host.
+    clock: maps the sender's clock. was_reached: whether a network path was found. was_connected: whether encryption was
+    agreed on, too.
     """
 
     def __init__(self, handlers: PeerHandlers, ice_servers: Sequence[str]) -> None:
@@ -100,6 +101,7 @@ class WebRtcPeer:
         self._connection = RTCPeerConnection(RTCConfiguration(iceServers=servers))
         self._connection.on("datachannel", self._on_channel)
         self._connection.on("connectionstatechange", self._on_state)
+        self._connection.on("iceconnectionstatechange", self._on_reach)
         self.clock = ClockMap()
         self._arrivals, self._gaze_arrivals = ArrivalClock(), ArrivalClock()
         self._timeline = RtpTimeline()
@@ -109,7 +111,7 @@ class WebRtcPeer:
         self._probe_count = 0
         self._tasks: list[asyncio.Task[None]] = []
         self._is_closed = False
-        self.was_connected = False
+        self.was_connected = self.was_reached = False
 
     async def answer(self, offer: str) -> str:
         """Answer a session description; raises `OfferError` for one that cannot be used."""
@@ -234,6 +236,9 @@ class WebRtcPeer:
         confidence = min(1.0, max(0.0, report.confidence))
         captured_ns = min(mapped_ns, received_ns)
         return GazeSample(report.x, report.y, report.unit, confidence, report.time, captured_ns, received_ns)
+
+    def _on_reach(self) -> None:
+        self.was_reached |= self._connection.iceConnectionState in ("connected", "completed")
 
     def _on_state(self) -> None:
         state = self._connection.connectionState

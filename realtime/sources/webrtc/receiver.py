@@ -24,6 +24,7 @@ STOP_S = 0.8
 NO_WEARER = "no wearer is connected; send an offer to /whip at the page's address"
 CONNECTING = "a wearer has sent an offer and is connecting"
 NO_PATH = "no network path to the last wearer; allow UDP, or give a TURN server: --set whip.ice_servers=..."
+NO_HANDSHAKE = "the last wearer was reached, but no encryption was agreed on; try another build of its sender"
 REPLACED = "another wearer has connected, and replaces the one before"
 T = TypeVar("T")
 T_contra = TypeVar("T_contra", contravariant=True)
@@ -178,7 +179,7 @@ class WebRtcReceiver:
         if session != self._session or self._peer is None:
             return
         peer = self._peer
-        self._forget(NO_WEARER if peer.was_connected else NO_PATH)
+        self._forget(NO_WEARER if peer.was_connected else NO_HANDSHAKE if peer.was_reached else NO_PATH)
         self._closing = asyncio.ensure_future(peer.close())
 
     def _forget(self, reason: str) -> None:
