@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 FRAME_SPECS = (
     "pupil://HOST:PORT, camera:N, neon:, tobii://HOST, aria:, file:PATH (a video, pictures or a headset's recording), "
-    "recording:FILE.mcap, http://HOST/PATH (also udp, rtmp, srt), rtsp://HOST/PATH, realsense:, browser: and whip: "
+    "recording:FILE.mcap, http://HOST/PATH (also udp, rtmp), rtsp://HOST/PATH, realsense:, browser: and whip: "
     "(with --view)"
 )
 GAZE_SPECS = (
@@ -155,12 +155,14 @@ def _open_recording(name: SourceName) -> FrameSource:
 def _open_stream(name: SourceName) -> FrameSource:
     rest, options = take_options(name.rest, "transport", "hwaccel")
     address = parse_stream(SourceName(name.kind, rest))
-    from realtime.sources.video.hardware import list_accelerations
+    from realtime.sources.video.hardware import has_protocol, list_accelerations
     from realtime.sources.video.stream_frames import StreamFrames
     from realtime.sources.video.stream_options import TRANSPORTS, StreamSettings
 
     transport = parse_choice(name.shown, options, "transport", TRANSPORTS)
     hwaccel = parse_choice(name.shown, options, "hwaccel", list_accelerations())
+    if name.kind == "srt" and not has_protocol(name.kind):
+        raise SourceError("srt is not in the FFmpeg of the package av; send rtsp, rtmp or a transport stream over udp")
     is_awaited = name.kind in LISTENING
     return StreamFrames(StreamSettings(address.url, address.shown, is_awaited, transport, hwaccel))
 

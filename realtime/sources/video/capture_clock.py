@@ -15,6 +15,8 @@ from realtime.types import ClockStatus
 
 MAX_DELAY_NS = 2_000_000_000
 """A smallest delay beyond this, from capture to arrival, is an error of the sender's clock."""
+MAX_STALL_NS = 60_000_000_000
+"""The same once the clock was right: networks stall more often than clocks are set."""
 _WINDOW_NS = 10_000_000_000
 """Long enough to hold a frame that came without waiting; clocks drift apart by less than 1 ms in that time."""
 _READINGS = 3
@@ -55,7 +57,7 @@ class CaptureClock:
 
     def __init__(self) -> None:
         self._sender, self._presentation = SmallestDelay(), SmallestDelay()
-        self._delay_ns = 0
+        self._delay_ns, self._limit_ns = 0, MAX_DELAY_NS
         self._last_ns: int | None = None
         self.is_trusted = True
 
@@ -69,7 +71,9 @@ class CaptureClock:
             difference = self._sender.add(sender_ns, received_ns)
             to_host = -max(wall_ns() for _ in range(_READINGS))
             self._delay_ns, self._last_ns = difference - to_host, received_ns
-            self.is_trusted = 0 <= self._delay_ns <= MAX_DELAY_NS
+            self.is_trusted = 0 <= self._delay_ns <= self._limit_ns
+            if self.is_trusted:
+                self._limit_ns = MAX_STALL_NS
             return min(received_ns, sender_ns + (to_host if self.is_trusted else difference - held_ns))
         if presented_ns is not None:
             return presented_ns + self._presentation.add(presented_ns, received_ns) - held_ns

@@ -36,18 +36,36 @@ def open_accelerated(
     options, timeout: of `av.open`. Raises what `av.open` raises.
     """
     silence_ffmpeg()
-    kinds = _PREFERRED if hwaccel == "auto" else (hwaccel,)
-    usable = next((kind for kind in kinds if kind != "none" and _is_usable(kind)), None)
-    if usable:
-        log.info("decoding with %s, where the codec allows it", usable)
-        device = HWAccel(usable, allow_software_fallback=True)
+    if kind := _choose_device(hwaccel):
+        device = HWAccel(kind, allow_software_fallback=True)
         return av.open(url, options=options, timeout=timeout, hwaccel=device)
-    if hwaccel != "none":
-        log.warning("no device for decoding answers to hwaccel=%s; decoding in software", hwaccel)
     return av.open(url, options=options, timeout=timeout)
 
 
+def has_protocol(kind: str) -> bool:
+    """Check whether this build of FFmpeg has a protocol, such as srt."""
+    try:
+        av.open(f"{kind}://", timeout=0.01)
+    except av.ProtocolNotFoundError:
+        return False
+    except (av.FFmpegError, OSError, ValueError):
+        pass  # there is no such address
+    return True
+
+
 @cache
+def _choose_device(hwaccel: str) -> str | None:
+    """Return the kind of device that answers to `hwaccel`, or None for software; the log has it once."""
+    if hwaccel == "none":
+        return None
+    usable = next((kind for kind in (_PREFERRED if hwaccel == "auto" else (hwaccel,)) if _is_usable(kind)), None)
+    if usable:
+        log.info("decoding with %s, where the codec allows it", usable)
+    else:
+        log.warning("no device for decoding answers to hwaccel=%s; decoding in software", hwaccel)
+    return usable
+
+
 def _is_usable(kind: str) -> bool:
     """Check whether the device of a kind can be opened."""
     if kind not in hwdevices_available():

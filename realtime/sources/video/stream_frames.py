@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TypeAlias
 
 import av
@@ -17,11 +18,15 @@ from realtime.sources.video.stream_connection import FrameTiming, StreamConnecti
 from realtime.sources.video.stream_options import StreamSettings
 from realtime.types import Frame, OnEvent, OnFrame, SourceStatus
 
+log = logging.getLogger(__name__)
+
 RETRY_S = 1.0
 SILENCE_NS = 2_000_000_000
 """Without frames for so long, a stream is `waiting`."""
 MAX_AHEAD = 60
 """Packets of a paced stream that are kept ahead."""
+MIN_OFFSET_S = 0.1
+"""A smaller error of the sender's clock is not worth a line in the log."""
 _TICK_S = 0.2
 _SILENT = "sends no pictures"
 _UNDECODABLE = "sends pictures that cannot be decoded, or no keyframe yet"
@@ -42,7 +47,7 @@ class StreamFrames(ThreadedSource):
         self._queue: PacketQueue[_Item] = PacketQueue()
         self._on_frame: OnFrame = lambda frame: None
         self._connection: StreamConnection | None = None
-        self._problem = _SILENT
+        self._problem, self._is_clock_reported = _SILENT, False
         self._silent_since_ns: int | None = None
         self._index = self._captured_ns = self._packet_ns = 0
 
@@ -97,6 +102,7 @@ class StreamFrames(ThreadedSource):
             self._queue.is_paced = connection.is_paced
             for packet, timing in connection.packets():
                 self._packet_ns = timing.received_ns
+                self._report_clock(connection)
                 self._queue.put(QueuedPacket((connection, packet), packet.is_keyframe, timing.received_ns))
                 while connection.is_paced and not self._queue.wait_below(MAX_AHEAD, _TICK_S):
                     if self._stop.is_set():
@@ -105,6 +111,17 @@ class StreamFrames(ThreadedSource):
                     return
         if connection.is_recorded:
             self._stop.wait()
+
+    def _report_clock(self, connection: StreamConnection) -> None:
+        """Write into the log, once, that the sender's clock is wrong."""
+        status = None if self._is_clock_reported or connection.clock.is_trusted else connection.clock.status(now_ns())
+        if status is not None and abs(status.offset_s) > MIN_OFFSET_S:
+            self._is_clock_reported = True
+            log.warning(
+                "%s: the sender's clock is off by %.1f s; set it by NTP. The smallest delay is taken for none",
+                self._name,
+                status.offset_s,
+            )
 
     def _connect(self) -> av.container.InputContainer:
         """Open the stream; notes why it cannot be opened."""

@@ -42,6 +42,14 @@ def test_a_wrong_clock_is_replaced_by_the_smallest_delay(error_s: float) -> None
     assert status.offset_s == pytest.approx(error_s, abs=0.1)
 
 
+def test_a_stall_of_the_network_is_no_error_of_the_clock() -> None:
+    clock, begun_ns, wall = CaptureClock(), now_ns(), wall_ns()
+    for number in range(1000):
+        captured_ns = begun_ns + number * 40 * MS
+        received_ns = captured_ns + (30 * MS if number < 50 else 5 * S)
+        assert clock.capture_ns(received_ns, captured_ns + wall, None) == pytest.approx(captured_ns, abs=5 * MS)
+
+
 def test_frames_that_were_held_up_are_not_new() -> None:
     """Without the sender's clock, its times of presentation show which frames waited on the way."""
     clock, begun_ns = CaptureClock(), now_ns()

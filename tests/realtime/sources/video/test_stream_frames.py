@@ -16,7 +16,9 @@ import pytest
 
 from realtime.errors import SourceError
 from realtime.session.inputs import open_frames
-from realtime.sources.video import stream_frames, stream_options
+from realtime.sources.video import hardware, stream_frames, stream_options
+from realtime.sources.video.stream_frames import StreamFrames
+from realtime.sources.video.stream_options import StreamSettings
 from realtime.types import Frame, FrameSource, SourceStatus
 from tests.realtime.sources.video.clips import number_in, picture, write_clip
 from tests.realtime.sources.video.rtsp_server import FPS, GOP, read_number, serve_rtsp
@@ -81,13 +83,18 @@ def test_capture_times_are_those_of_the_sender() -> None:
 
 
 @pytest.mark.parametrize("error_s", [-3600.0, 3600.0])
-def test_a_camera_with_a_wrong_clock_gives_no_negative_or_wild_ages(error_s: float) -> None:
+def test_a_camera_with_a_wrong_clock_gives_no_negative_or_wild_ages(
+    error_s: float, caplog: pytest.LogCaptureFixture
+) -> None:
     with serve_rtsp(clock_error_s=error_s) as server, run(server.url) as played:
         eventually(lambda: len(played.frames) > FPS)
         status = played.source.status()
     assert all(0 <= frame.received_ns - frame.captured_ns < 600e9 for frame in played.frames)
     assert status.clock is not None
     assert status.clock.offset_s == pytest.approx(error_s, abs=600)
+    assert [
+        record.getMessage().partition(" by ")[0] for record in caplog.records if "clock" in record.getMessage()
+    ] == [f"{server.url}: the sender's clock is off"]
 
 
 def test_without_reports_times_of_presentation_are_used() -> None:
@@ -233,10 +240,34 @@ def test_a_path_that_is_missing_on_a_web_server_is_named(tmp_path: Path) -> None
     assert played.reasons == [f"{url}/none.mp4 has nothing at this path; check the address"]
 
 
-def test_a_kind_that_ffmpeg_lacks_is_named() -> None:
-    with run("srt://127.0.0.1:9") as played:
-        eventually(lambda: played.source.status().state in ("failed", "waiting"))
-        assert played.source.status().state == "waiting" or "has no srt" in played.source.status().reason
+def test_a_kind_that_ffmpeg_lacks_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hardware, "has_protocol", lambda kind: False)
+    with pytest.raises(SourceError, match="srt is not in the FFmpeg of the package av; send rtsp"):
+        open_frames("srt://127.0.0.1:9")
+    with pytest.raises(SourceError, match="the FFmpeg of the package av has no pigeon"):
+        raise_problem(StreamFrames(StreamSettings("pigeon://127.0.0.1", "pigeon://127.0.0.1")))
+
+
+def raise_problem(source: StreamFrames) -> None:
+    source.start(lambda frame: None)
+    eventually(lambda: source.status().state == "failed")
+    source.stop()
+    raise SourceError(source.status().reason)
+
+
+def test_without_a_device_software_decodes(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hardware, "hwdevices_available", lambda: ["drm"])
+    monkeypatch.setattr(hardware, "_is_usable", lambda kind: False)
+    hardware._choose_device.cache_clear()
+    path = write_clip(tmp_path / "clip.mp4", [picture(number) for number in range(3)])
+    with run(f"file:{path}?hwaccel=drm&realtime=0") as played:
+        eventually(lambda: played.source.status().state == "ended")
+    assert [number_in(frame.image) for frame in played.frames] == [0, 1, 2]
+    assert [record.getMessage() for record in caplog.records if "hwaccel" in record.getMessage()] == [
+        "no device for decoding answers to hwaccel=drm; decoding in software"
+    ]
 
 
 @pytest.mark.parametrize(
