@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from calibration.camera import CameraModel
-from calibration.errors import CalibrationError
 from calibration.formats.neon import parse_calibration_bin
 from realtime.errors import SourceError
 from realtime.infra.clock import now_ns
 
+log = logging.getLogger(__name__)
 DEFAULT_PORT = 8080
 ANSWER_S, DISCOVERY_S, OTHERS_S = 3.0, 3.0, 1.0
 """Longest waits: for an answer, for a device in the network, and for others after the first one."""
@@ -61,6 +62,7 @@ def load_client() -> Any:
     from realtime.sources.video.ffmpeg_log import silence_ffmpeg
 
     silence_ffmpeg()
+    logging.getLogger("pupil_labs").setLevel(logging.CRITICAL)  # it warns of every component that it does not know
     return pupil_labs.realtime_api
 
 
@@ -75,7 +77,8 @@ async def find_address() -> CompanionAddress:
                 if device.addresses:
                     address = CompanionAddress(device.addresses[0], device.port)
                     found[str(address)] = address, str(device.name).split(":")[1]
-    except OSError:
+    except Exception as error:  # of many kinds, where a network forbids multicast
+        log.debug("discovery: %r", error)
         raise DeviceUnavailable("this computer is in no network in which a Neon could be found") from None
     if not found:
         raise DeviceUnavailable("no Neon found in this network; start the Companion app there, or name it: neon://HOST")
@@ -113,12 +116,12 @@ async def request_status(address: CompanionAddress) -> DeviceStatus:
                 streams[name] = str(sensor.url)
         port = status.phone.time_echo_port
         return DeviceStatus(str(status.phone.device_name), streams, (str(status.phone.ip), int(port)) if port else None)
-    except (ValueError, KeyError, TypeError, AttributeError, LookupError):
-        raise DeviceUnavailable(f"{place} answers, but not as a Neon's Companion app does") from None
-    except (load_client().DeviceError, *_client_errors()) as error:
-        if _is_other_server(error):
-            raise DeviceUnavailable(f"{place} answers, but not as a Neon's Companion app does") from None
-        raise DeviceUnavailable(f"no answer from {place}; start the Companion app there") from None
+    except _client_errors() as error:
+        if not _is_other_server(error):
+            raise DeviceUnavailable(f"no answer from {place}; start the Companion app there") from None
+    except Exception as error:  # the client parses without checks
+        log.debug("%s: %r", place, error)
+    raise DeviceUnavailable(f"{place} answers, but not as a Neon's Companion app does")
 
 
 async def request_camera(address: CompanionAddress) -> CameraModel:
@@ -126,8 +129,9 @@ async def request_camera(address: CompanionAddress) -> CameraModel:
     try:
         calibration = await _ask(address, lambda device: device.get_calibration())
         return parse_calibration_bin(str(address), bytes(calibration.tobytes()))[1]
-    except (load_client().DeviceError, *_client_errors(), CalibrationError, ValueError, TypeError, AssertionError):
-        raise DeviceUnavailable(f"{address} sends no model of its camera, which only a Neon has") from None
+    except Exception as error:  # the client parses without checks
+        log.debug("%s: %r", address, error)
+    raise DeviceUnavailable(f"{address} sends no model of its camera, which only a Neon has")
 
 
 def find_camera(address: CompanionAddress | None) -> CameraModel | None:
@@ -161,7 +165,7 @@ async def probe_clock(reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 def _client_errors() -> tuple[type[Exception], ...]:
     from aiohttp import ClientError
 
-    return ClientError, OSError, asyncio.TimeoutError
+    return load_client().DeviceError, ClientError, OSError, asyncio.TimeoutError
 
 
 def _is_other_server(error: Exception) -> bool:

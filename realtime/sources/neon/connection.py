@@ -118,7 +118,7 @@ class NeonSource(AsyncSource):
         """Probe the device's clock, quickly at first and after it was set."""
         while True:
             if self._device.echo is not None:
-                with suppress(OSError, EOFError, ValueError, asyncio.TimeoutError):
+                with suppress(OSError, EOFError, ValueError, OverflowError, asyncio.TimeoutError):
                     await self._probe_until_lost(*self._device.echo)
             await asyncio.sleep(RETRY_S)
 

@@ -67,7 +67,10 @@ class MediaStream(RTPTransportClient):
                 await self._supervise(connection, transport, session)
         except RTSPResponseError as error:
             raise StreamError(f"it answers {getattr(error.response, 'status', '?')} to an RTSP request") from None
-        except (TimeoutError, RTSPError, OSError, ValueError, LookupError):
+        except StreamError:
+            raise
+        except Exception as error:  # the library parses without checks
+            _SILENT.debug("%r", error)
             raise StreamError("it cannot be played over RTSP") from None
         if self._failure is not None:
             raise self._failure

@@ -162,7 +162,7 @@ def test_the_reason_while_a_restarted_device_is_away_is_steady(simulate: Simulat
     got.states.clear()
     device.go_away()
     eventually(lambda: got.states)
-    threading.Event().wait(2.0)
+    threading.Event().wait(1.2)
     assert [status.state for status in got.states if status.state != "running"] == ["connecting"]
 
 
@@ -262,6 +262,42 @@ def test_a_server_that_is_no_neon_is_named(nonsense_port: int, receive: Any) -> 
     got = receive(f"neon://127.0.0.1:{nonsense_port}")
     eventually(lambda: "not as a Neon's Companion app does" in got.frame_source.status().reason)
     assert got.frame_source.status().state == "connecting"
+
+
+def phone(**changes: Any) -> dict[str, Any]:
+    return {"model": "Phone", "data": {
+        "device_id": "x", "device_name": "x", "ip": "127.0.0.1", "battery_level": 1, "battery_state": "OK",
+        "memory": 1, "memory_state": "OK", **changes,
+    }}  # fmt: skip
+
+
+def gaze_sensor(**changes: Any) -> dict[str, Any]:
+    data = {"sensor": "gaze", "conn_type": "DIRECT", "connected": True, "ip": "127.0.0.1", "port": 1, **changes}
+    return {"model": "Sensor", "data": data}
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        None, [], {}, 7, [None], [{"model": "Phone"}], [{"model": "Other", "data": {}}, phone()],
+        [phone(time_echo_port=123456), gaze_sensor()], [phone(time_echo_port="x"), gaze_sensor()],
+        [phone(ip=None, time_echo_port=1), gaze_sensor(port="x")], [phone(), gaze_sensor(port=99999, ip=7)],
+        [phone(), gaze_sensor(protocol="http")], [phone(device_name=None), gaze_sensor(connected="yes", params=[])],
+    ],
+)  # fmt: skip
+def test_a_status_of_nonsense_is_survived_in_silence(
+    simulate: Simulate, receive: Any, answer: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
+    device = simulate()
+    describe = device._server.describe
+    asked = []
+    device._server.describe = lambda host: asked.append(1) or answer  # type: ignore[method-assign,func-returns-value]
+    got = receive(device, frames=False)
+    eventually(lambda: len(asked) > 1)
+    device._server.describe = describe  # type: ignore[method-assign]
+    eventually(lambda: len(got.samples) > 20)
+    assert got.gaze_source.status().state == "running"
+    assert capfd.readouterr() == ("", "")
 
 
 def test_streams_of_nonsense_are_survived_in_silence(
