@@ -54,7 +54,8 @@ def networks(monkeypatch):
     """Put a finder of discs in the place of the networks."""
     monkeypatch.setattr(webcam_input, "FaceLandmarker", lambda folder: DiscFinder())
     monkeypatch.setattr(webcam_input.weights, "pull_model", lambda *args, **flags: None)
-    # eyes that follow at once need less time for each target
+    # eyes that follow at once need less time for each target, and fewer of them
+    monkeypatch.setattr(calibration_session, "build_screen_steps", lambda count: choreography.build_screen_steps(5))
     monkeypatch.setattr(choreography, "SETTLE_S", 0.25)
     monkeypatch.setattr(choreography, "TIMEOUT_S", 120.0)  # a busy machine evaluates few pictures
     monkeypatch.setattr(calibration_session, "SAMPLES_PER_TARGET", MIN_SAMPLES)
