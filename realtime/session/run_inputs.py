@@ -65,6 +65,8 @@ def open_run_inputs(config: RunConfig, view: RunView, stack: ExitStack, *, windo
     if page is not None:
         stack.callback(page.close)
         view.on_page(page.address)
+        if page.whip is not None:
+            view.progress.show_line(f"for wearers (WHIP): {page.address.partition('?')[0]}whip")
     clip = frames if isinstance(frames, PlayedFrames) else None
     calibration = load_gaze_calibration(config.calibration, config.source) if config.calibration else None
     if calibration is not None:

@@ -38,7 +38,8 @@ def refusal_reason(
     if settings.token and not is_public:
         token = request.query.get("token", "")
         if not hmac.compare_digest(token.encode(), settings.token.encode()):
-            return "the address needs ?token=..., as gazecast printed it"
+            as_header = ", or the header Authorization: Bearer ..." if is_cross_origin else ""
+            return f"the address needs ?token=...{as_header}, as gazecast printed it"
     return ""
 
 
