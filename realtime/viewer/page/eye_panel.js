@@ -59,7 +59,7 @@ export class EyePanel {
     if (!$("calibration").hidden) this.closeCalibration();
   }
 
-  /** Tells the server where the page is on the screen, if that has changed. frameWidth: of the frame shown, or 0. */
+  /** Reports to the server where the page is on the screen, if that has changed. frameWidth: of the frame shown, or 0. */
   sendScreen(frameWidth) {
     if (!this.owner) return;
     const message = this.position.describe(this.stage, frameWidth), text = JSON.stringify(message);

@@ -177,7 +177,7 @@ def test_targets_that_are_not_looked_at_give_no_calibration(person):
     person.gaze.start_calibration()
     person.step_ns = 2_000_000_000
     report = person.look_at(0.5, 0.5)
-    while report["calibrating"]:  # nobody is there: each target is given up after its time
+    while report["calibrating"]:  # without a face, each target is given up after its time
         person.show(draw_eyes(0.5, 0.5) * 0)
         report = person.reports[-1]
     assert report["result"] is None

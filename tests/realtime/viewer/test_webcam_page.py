@@ -118,7 +118,7 @@ def look_at_picture(tab, place):
     eventually(is_there, f"gaze at {place}")
 
 
-def test_a_camera_that_is_blocked_and_one_that_is_lost_are_said(browser, tmp_path, networks):
+def test_a_blocked_camera_and_a_lost_one_are_reported(browser, tmp_path, networks):
     clip, _ = scene.write_clip(tmp_path, 30)
     with serve_run(f"file:{clip}?loop=1", gaze="webcam", webcam={"folder": str(tmp_path)}) as address:
         tab = browser.open_tab(address, WINDOW)
