@@ -42,6 +42,7 @@ if fields["size"]:
     screen.append_child_value("X", fields["size"][0])
     screen.append_child_value("Y", fields["size"][1])
 outlet = pylsl.StreamOutlet(info)
+print("ready", flush=True)
 for line in sys.stdin:
     sample = json.loads(line)
     at_s = sample["at_s"]
@@ -75,7 +76,9 @@ class Outlet:
             "source_id": source_id or uuid.uuid4().hex, "channels": channels, "key": key, "size": size,
         }  # fmt: skip
         command = [sys.executable, "-c", _SENDER, json.dumps(fields)]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, text=True)
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert self._process.stdout is not None
+        assert self._process.stdout.readline() == "ready\n"
 
     def send(self, *values: float, age_s: float = 0.0, at_s: float | None = None) -> None:
         """Send a sample of an age, or with another time."""

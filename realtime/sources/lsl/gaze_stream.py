@@ -27,6 +27,8 @@ SETTLE_NS = 500_000_000
 """Time after the first match in which others, which make the choice ambiguous, are found."""
 SEARCH_NS = 3_000_000_000
 """The resolver is replaced as often: its sockets belong to the networks that were there when it began."""
+FORGET_S = 3.0
+"""A stream that has ended is listed for as long."""
 SILENCE_NS = 1_500_000_000
 DEAD_NS = 10_000_000_000
 """A stream that is silent for as long is looked for again: a network fails without a word."""
@@ -107,7 +109,7 @@ class LslGaze(ThreadedSource, GazeSource):
 
     def _search_network(self) -> pylsl.StreamInfo | None:
         """Search for a while; None unless exactly one stream matches, with the reason in the state."""
-        resolver = pylsl.ContinuousResolver(forget_after=SEARCH_NS / 1e9)
+        resolver = pylsl.ContinuousResolver(forget_after=FORGET_S)
         begun_ns, first_ns = now_ns(), None
         found: list[pylsl.StreamInfo] = []
         while now_ns() - begun_ns < SEARCH_NS and not self._stop.wait(0.05):
