@@ -49,4 +49,6 @@ class StreamSettings:
         """Return the options of FFmpeg."""
         plain = {"rtsps": "rtsp", "https": "http", "rtmps": "rtmp"}.get(self.kind, self.kind)
         chosen = {**_COMMON, **_BY_KIND.get(plain, {})}
+        if plain == "rtsp" and self.transport == "tcp":
+            return {**chosen, "rtsp_flags": "prefer_tcp"}  # a camera may have UDP only
         return {**chosen, "rtsp_transport": self.transport} if plain == "rtsp" else chosen

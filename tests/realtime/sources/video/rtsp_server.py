@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 import socket
 import struct
 import threading
@@ -10,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from fractions import Fraction
+from functools import cache
 
 import av
 import numpy as np
@@ -38,17 +40,20 @@ def read_number(image: Image) -> int:
     return sum(1 << bit for bit, level in enumerate(blocks) if level > 127)
 
 
-def encode_numbers(count: int) -> Iterator[list[bytes]]:
-    """Encode numbered frames; yields the NAL units of each."""
+@cache
+def encode_numbers(count: int) -> list[list[bytes]]:
+    """Encode numbered frames; returns the NAL units of each."""
     codec = av.CodecContext.create("libx264", "w")
     codec.width, codec.height, codec.pix_fmt = *SIZE, "yuv420p"
     codec.time_base, codec.framerate = Fraction(1, FPS), Fraction(FPS)
     codec.options = {"tune": "zerolatency", "preset": "ultrafast", "g": str(GOP), "x264-params": "slices=1"}
+    frames = []
     for number in range(count):
         frame = av.VideoFrame.from_ndarray(paint_number(number), format="bgr24")
         frame.pts = number
         (packet,) = codec.encode(frame)
-        yield [nal for nal in bytes(packet).replace(b"\0\0\0\1", b"\0\0\1").split(b"\0\0\1") if nal]
+        frames.append([nal for nal in bytes(packet).replace(b"\0\0\0\1", b"\0\0\1").split(b"\0\0\1") if nal])
+    return frames
 
 
 class RtspServer:
@@ -56,7 +61,8 @@ class RtspServer:
 
     captured_ns: when each number was "captured", on this host's monotonic clock, by the last connection.
     clock_error_s: of its wall clock. mode: "serve"; "refuse" closes connections at once; "silent" never answers;
-    "login" wants a password; "stall" sends no more frames. interval_s: between frames.
+    "login" wants a password; "stall" sends no more frames; "nonsense" sends
+    random bytes and hangs up. interval_s: between frames.
     """
 
     def __init__(self, *, count: int = 2000, clock_error_s: float = 0.0, sends_reports: bool = True) -> None:
@@ -67,7 +73,7 @@ class RtspServer:
         self.requests: list[str] = []
         self.paths: set[str] = set()
         self.accepted = self.refused = 0
-        self._frames = list(encode_numbers(count))
+        self._frames = encode_numbers(count)
         self._stop = threading.Event()
         self._clients: set[socket.socket] = set()
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -101,8 +107,10 @@ class RtspServer:
                 return
             self._clients.add(client)
             self.accepted += 1
-            if self.mode == "refuse":
+            if self.mode in ("refuse", "nonsense"):
                 self.refused += 1
+                with suppress(OSError):
+                    client.sendall(os.urandom(20_000) if self.mode == "nonsense" else b"")
                 client.close()
             elif self.mode != "silent":
                 threading.Thread(target=self._serve, args=(client,), name="rtsp client", daemon=True).start()
@@ -151,6 +159,9 @@ class RtspServer:
         with suppress(OSError):
             for number, nals in enumerate(self._frames):
                 captured_ns = begun_ns + round(number * self.interval_s * 1e9)
+                if self.mode == "nonsense":
+                    client.sendall(os.urandom(2000))
+                    client.shutdown(socket.SHUT_RDWR)
                 while self.mode == "stall" and not ended.wait(0.01):
                     pass
                 if ended.wait(max(0.0, (captured_ns - time.monotonic_ns()) / 1e9)) or self._stop.is_set():

@@ -140,6 +140,20 @@ def test_a_camera_that_sends_nothing_more_is_asked_again(monkeypatch: pytest.Mon
         eventually(lambda: played.source.status().state == "running")
 
 
+def test_nonsense_from_a_camera_is_survived() -> None:
+    with serve_rtsp() as server:
+        server.mode = "nonsense"
+        with run(server.url) as played:
+            eventually(lambda: server.refused > 2)
+            server.mode = "serve"
+            eventually(lambda: len(played.frames) > 5)
+            server.mode = "nonsense"
+            eventually(lambda: server.refused > 5)
+            server.mode, count = "serve", len(played.frames)
+            eventually(lambda: len(played.frames) > count + 5)
+    assert {event.state for event in played.events} <= {"waiting", "running"}
+
+
 @pytest.mark.parametrize("mode", ["silent", "stall"])
 def test_stop_ends_every_wait(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The time limits of the network would end it much later."""
@@ -226,7 +240,8 @@ def serve_folder(folder: Path) -> Iterator[str]:
 @pytest.mark.parametrize("name", ["clip.m3u8", "clip.mp4", "clip.ts"])
 def test_a_recording_of_a_web_server_is_played_to_its_end(name: str, tmp_path: Path) -> None:
     options = {"hls_time": "0.4", "hls_playlist_type": "vod"} if name.endswith("m3u8") else {"movflags": "+faststart"}
-    write_clip(tmp_path / name, [picture(number) for number in range(20)], fps=25, container_options=options)
+    pictures = [picture(number) for number in range(20)]
+    write_clip(tmp_path / name, pictures, options={"g": "10"}, container_options=options)
     with serve_folder(tmp_path) as url, run(f"{url}/{name}") as played:
         eventually(lambda: played.source.status().state == "ended")
         assert played.source.status().reason == f"{url}/{name} was played to its end, 20 frames"
