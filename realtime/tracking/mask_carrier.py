@@ -25,9 +25,6 @@ class _Track:
     carried: CarriedOdds
     used: int
 
-    def is_of(self, mask: TrackedMask) -> bool:
-        return self.mask.index == mask.index and self.mask.prompt_result.candidates is mask.prompt_result.candidates
-
 
 class MaskCarrier:
     """Carries candidates of decodes to the newest frame. One thread."""
@@ -63,7 +60,8 @@ class MaskCarrier:
         return shown, decoded
 
     def _find(self, mask: TrackedMask) -> _Track | None:
-        return next((track for track in self._tracks if track.is_of(mask)), None)
+        candidates, index = mask.prompt_result.candidates, mask.index
+        return next((track for track in self._tracks if track.mask.is_of(candidates, index)), None)
 
     def _carry(self, mask: TrackedMask, now: int) -> TrackedMask:
         track = self._find(mask)

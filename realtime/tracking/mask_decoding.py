@@ -11,13 +11,16 @@ from realtime.tracking.dwell.mask_points import is_near
 from realtime.tracking.gaze.estimate import GazeEstimate
 from realtime.tracking.hypotheses import keyframe_masks, make_hypotheses, rank_levels
 from realtime.tracking.keyframe import Keyframe
-from realtime.tracking.mask_selection import Belief, SelectionSettings, update_belief
+from realtime.tracking.mask_selection import Belief, SelectionSettings, discount, update_belief
 from realtime.tracking.motion.optical_flow import FlowHistory
 from realtime.tracking.prompter import MaskPrompter, PromptResult
 from realtime.tracking.tracked_mask import MaskProvenance, TrackedMask
 from realtime.tracking.user_overrides import redecode_held_mask
 from realtime.tracking.whole_object import find_addition, has_neighbour, is_nested
 from realtime.types import Frame, Mask
+
+MIN_RECALLED_CONFIDENCE = 0.5
+"""Of a shown mask whose box may be prompted on the next keyframe: the box of a wrong one would keep it wrong."""
 
 
 class GazeMaskDecoder:
@@ -66,10 +69,9 @@ class GazeMaskDecoder:
         if warped is not None and not is_near(warped.mask, frame.size, estimate.point_px, estimate.radius_px):
             warped = None
         shown_on = warped.provenance.keyframe if warped is not None else None
-        is_carried = shown_on is not None and shown_on.index < keyframe.index
-        remembered = warped.mask if warped is not None and is_carried else None
+        recalled = self._recall_mask(warped, keyframe)
         answer = self._prompter.decode_gaze(
-            estimate, keyframe, chain, remembered, has_stayed=shown_on is keyframe, is_hurried=is_hurried
+            estimate, keyframe, chain, recalled, has_stayed=shown_on is keyframe, is_hurried=is_hurried
         )
         belief = self._judge(answer, warped.belief if warped is not None else None, interval_ns)
         found = belief.hypotheses[0]
@@ -79,7 +81,10 @@ class GazeMaskDecoder:
             at = self._find_level(answer, fixed_level, None if is_level_chosen else found.mask)
             if at is not None:
                 candidates, index, self.level = answer.candidates, at, fixed_level
-        logits = chain.warp_logits(candidates.logits[index : index + 1], candidates.letterbox)[0]
+        if warped is not None and warped.is_of(candidates, index):
+            logits = warped.logits  # already here
+        else:
+            logits = chain.warp_logits(candidates.logits[index : index + 1], candidates.letterbox)[0]
         x, y = chain.to_now(np.array([answer.keyframe_px], np.float32))[0]
         provenance = MaskProvenance(
             keyframe, answer.sample, (float(x), float(y)), estimate.radius_px,
@@ -88,6 +93,15 @@ class GazeMaskDecoder:
         if candidates is not answer.candidates:
             answer = replace(answer, candidates=candidates, keyframe_px=found.point_px)
         return TrackedMask(logits, provenance, answer, index, belief)
+
+    def _recall_mask(self, warped: TrackedMask | None, keyframe: Keyframe) -> Mask | None:
+        """Recall the shown mask of an earlier keyframe, if it is more probably right than wrong."""
+        if warped is None or warped.provenance.keyframe.index >= keyframe.index:
+            return None
+        chain = self._motion.chain(warped.provenance.keyframe.index)
+        trust = chain.trust_in(warped.mask) if chain is not None else 0.0
+        is_probable = discount(warped.provenance.confidence, trust) >= MIN_RECALLED_CONFIDENCE
+        return warped.mask if is_probable else None
 
     @property
     def is_undecided(self) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from engines import Floats
+from engines import Floats, MaskCandidates
 from realtime.tracking.dwell.mask_points import compute_iou
 from realtime.tracking.hypotheses import SAME_IOU
 from realtime.tracking.keyframe import Keyframe
@@ -82,6 +82,10 @@ class TrackedMask:
     def mask(self) -> Mask:
         """The (h, w) bool mask on the working grid."""
         return np.asarray(self.logits > 0)
+
+    def is_of(self, candidates: MaskCandidates, index: int) -> bool:
+        """Return whether it is this candidate of a decode."""
+        return self.index == index and self.prompt_result.candidates is candidates
 
     def alternatives(self, chain: FlowChain, count: int) -> tuple[MaskAlternative, ...]:
         """List up to `count` other masks that may be meant; `chain` goes from the newest frame to the belief's."""
