@@ -91,7 +91,8 @@ class GazeMaskDecoder:
             float(np.clip(candidates.predicted_iou[index], 0, 1)), confidence, answer.decode_ns,
         )  # fmt: skip
         if candidates is not answer.candidates:
-            answer = replace(answer, candidates=candidates, keyframe_px=found.point_px)
+            is_boxed = answer.box_px is not None and any(candidates is each for _, each in answer.voters[:1])
+            answer = replace(answer, candidates=candidates, keyframe_px=found.point_px, has_box=is_boxed)
         return TrackedMask(logits, provenance, answer, index, belief)
 
     def _recall_mask(self, warped: TrackedMask | None, keyframe: Keyframe) -> Mask | None:

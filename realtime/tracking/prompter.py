@@ -33,8 +33,9 @@ class PrompterSettings:
     reprompt_radii: a fixation that has moved on its object by so many error radii is decoded again.
     voters: number of points on the circle of the error radius that are prompted too, one at a time; 0 for none.
     least_box_confidence: the box of a recognized object of at least this score is prompted beside the point.
-    memory_box: without one, the box of the shown mask, carried from an earlier keyframe, is prompted beside the point.
-        It helps what moves over a still background, but not on filmed clips, and makes `confidence` too high.
+    memory_box: without one, the box of the shown mask, carried from an earlier keyframe, is prompted beside the point,
+        if that mask is more probably right than wrong. It makes masks of single objects better where keyframes are
+        young, and keeps more of the wrong ones among several; live on two full cores it gained nothing.
     """
 
     keyframe_gaze_s: float = 0.05

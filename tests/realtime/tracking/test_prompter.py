@@ -107,7 +107,7 @@ def test_the_box_of_the_remembered_mask_is_prompted_where_no_source_finds_one():
     elsewhere = np.roll(remembered, 150, axis=1)
     for mask in (np.zeros_like(remembered), elsewhere):
         assert len(decode(None, remembered=mask, settings=use)[0]) == 1
-    assert len(decode(None, remembered=remembered)[0]) == 1
+    assert len(decode(None, remembered=remembered, settings=PrompterSettings(memory_box=False))[0]) == 1
 
 
 @given(st.integers(0, 39), st.integers(0, 29), st.integers(1, 40), st.integers(1, 30))
