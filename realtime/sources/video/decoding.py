@@ -9,7 +9,7 @@ from typing import TypeAlias, cast
 import av
 
 from engines.pictures import is_whole_jpeg
-from realtime.sources.video.frame_images import Deinterlacer
+from realtime.sources.video.frame_images import CONVERSION_ERRORS, Deinterlacer
 
 VideoPacket: TypeAlias = "av.Packet[av.VideoStream]"
 DEFAULT_FPS = 24.0
@@ -35,16 +35,23 @@ class FrameDecoder:
             return
         try:
             frames = self._context.decode(packet)
-        except (av.FFmpegError, ValueError):
+        except CONVERSION_ERRORS:
             self.undecodable += 1
             frames = []
         for frame in frames:
             if frame.is_corrupt:
                 self.undecodable += 1
             else:
-                yield from self._deinterlacer.push(frame)
+                yield from self._deinterlace(frame)
         if not packet.size:
             yield from self._deinterlacer.flush()
+
+    def _deinterlace(self, frame: av.VideoFrame) -> Iterator[av.VideoFrame]:
+        try:
+            yield from self._deinterlacer.push(frame)
+        except CONVERSION_ERRORS:
+            self.undecodable += 1
+            self._deinterlacer = Deinterlacer()
 
     def restart(self) -> None:
         """Forget earlier frames; the next packet begins anew."""

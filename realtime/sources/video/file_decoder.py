@@ -23,7 +23,7 @@ from realtime.sources.video.decoding import (
     measure_duration,
     measure_rate,
 )
-from realtime.sources.video.frame_images import ImageConverter, orient, read_display_matrix
+from realtime.sources.video.frame_images import CONVERSION_ERRORS, ImageConverter, orient, read_display_matrix
 from realtime.sources.video.hardware import open_accelerated
 from realtime.sources.video.incomplete_files import find_whole_part, is_cut_mp4, is_incomplete
 
@@ -63,7 +63,12 @@ class FileDecoder:
         """Yield (seconds since the first frame, (H, W, 3) BGR)."""
         converter = ImageConverter()
         for at_s, frame in self.frames():
-            yield at_s, converter.convert(frame)
+            try:
+                image = converter.convert(frame)
+            except CONVERSION_ERRORS:
+                self.undecodable += 1
+            else:
+                yield at_s, image
 
     def _demux(self, container: av.container.InputContainer, stream: av.VideoStream) -> Iterator[VideoPacket]:
         """Yield packets, the last one empty; a file that cannot be read further ends there."""

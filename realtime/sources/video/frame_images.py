@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from engines import Image
 
+CONVERSION_ERRORS = (av.FFmpegError, ValueError)
+"""What PyAV raises for data, and for formats of pixels, that it cannot handle."""
 _IDENTITY = (1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
 """The display matrix that changes nothing, in its fixed-point numbers."""
 
@@ -79,7 +81,7 @@ class ImageConverter:
         self._shape: tuple[object, ...] = ()
 
     def convert(self, frame: av.VideoFrame) -> Image:
-        """Convert a frame, and turn it as its display matrix asks."""
+        """Convert a frame, and turn it as its display matrix asks; raises `CONVERSION_ERRORS`."""
         shape = (frame.width, frame.height, frame.format.name, frame.colorspace, frame.color_range)
         if self._graph is None or shape != self._shape:
             self._graph, self._shape = _build_converter(frame), shape

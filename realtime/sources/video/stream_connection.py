@@ -101,7 +101,7 @@ class StreamConnection:
         return self._anchor_ns + at_ns
 
     def convert(self, frame: av.VideoFrame) -> tuple[Image, FrameTiming]:
-        """Return the image of a decoded frame, and its timing."""
+        """Return the image of a decoded frame, and its timing; raises `CONVERSION_ERRORS`."""
         timing = frame.opaque if isinstance(frame.opaque, FrameTiming) else FrameTiming(now_ns(), now_ns())
         return self._converter.convert(frame), timing
 

@@ -11,6 +11,7 @@ from realtime.errors import SourceError
 from realtime.infra.clock import now_ns
 from realtime.sources.base import ThreadedSource
 from realtime.sources.video.decoding import VideoPacket, choose_stream
+from realtime.sources.video.frame_images import CONVERSION_ERRORS
 from realtime.sources.video.hardware import open_accelerated
 from realtime.sources.video.interruption import interrupt_on
 from realtime.sources.video.packet_queue import PacketQueue, QueuedPacket
@@ -191,7 +192,11 @@ class StreamFrames(ThreadedSource):
     def _publish(self, connection: StreamConnection, frame: av.VideoFrame, timing: FrameTiming | None = None) -> None:
         if self._stop.is_set():
             return
-        image, own_timing = connection.convert(frame)
+        try:
+            image, own_timing = connection.convert(frame)
+        except CONVERSION_ERRORS:
+            self._monitor.count_dropped("undecodable")
+            return
         timing = timing or own_timing
         self._captured_ns = max(timing.captured_ns, self._captured_ns + 1)
         self._silent_since_ns = now_ns()

@@ -13,8 +13,10 @@ import cv2
 import numpy as np
 import pytest
 
+from engines import Image
 from realtime.sources.video.decoding import FrameTimes
 from realtime.sources.video.file_decoder import read_samples
+from realtime.sources.video.frame_images import ImageConverter
 from realtime.sources.video.incomplete_files import is_cut_mp4, is_incomplete
 from realtime.sources.video.video_file import VideoFrames
 from realtime.sources.video.video_reader import VideoFile
@@ -95,6 +97,21 @@ def test_damaged_frames_are_counted_and_left_out(tmp_path: Path) -> None:
             out.mux(packet)
     clip = VideoFile(path)
     assert [number_in(image) for _, image in clip.frames()] == [0, 1, 3, 4, 5]
+    assert clip.undecodable == 1
+
+
+def test_frames_that_cannot_be_converted_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_clip(tmp_path / "clip.mp4", [picture(number) for number in range(4)])
+    clip = VideoFile(path)
+    convert, numbers = ImageConverter.convert, iter(range(4))
+
+    def fail_once(converter: ImageConverter, frame: av.VideoFrame) -> Image:
+        if next(numbers) == 1:
+            raise ValueError("no such format")
+        return convert(converter, frame)
+
+    monkeypatch.setattr(ImageConverter, "convert", fail_once)
+    assert [number_in(image) for _, image in clip.frames()] == [0, 2, 3]
     assert clip.undecodable == 1
 
 
