@@ -8,6 +8,8 @@ from contextlib import suppress
 
 from realtime.sources.base import ThreadedSource
 
+CANCEL_AGAIN_S = 0.35
+
 
 class AsyncSource(ThreadedSource):
     """A base of sources whose threads run coroutines; one loop never delays another."""
@@ -29,9 +31,16 @@ class AsyncSource(ThreadedSource):
 
         async def run_until_cancelled() -> None:
             loop, task = asyncio.get_running_loop(), asyncio.ensure_future(work())
-            self._cancels.append(lambda: loop.call_soon_threadsafe(task.cancel))
+
+            def cancel() -> None:
+                """Cancel again until it has ended: before Python 3.12 `asyncio.wait_for` may lose a cancellation."""
+                if not task.done():
+                    task.cancel()
+                    loop.call_later(CANCEL_AGAIN_S, cancel)
+
+            self._cancels.append(lambda: loop.call_soon_threadsafe(cancel))
             if self._stop.is_set():
-                task.cancel()
+                cancel()
             with suppress(asyncio.CancelledError):
                 await task
 
