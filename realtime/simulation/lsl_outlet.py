@@ -5,6 +5,7 @@ from __future__ import annotations
 import pylsl
 
 from realtime.infra.clock import now_ns
+from realtime.sources.lsl.library import silence_library
 
 CHANNELS = (("x", "ScreenX", "pixels"), ("y", "ScreenY", "pixels"), ("confidence", "Confidence", "normalized"))
 """Labels, types and units of the channels, of both eyes, in the scene camera's picture."""
@@ -15,6 +16,7 @@ class LslGazeOutlet:
 
     def __init__(self, name: str) -> None:
         """name: of the stream, also its source id, by which programs find it again."""
+        silence_library()
         info = pylsl.StreamInfo(name, "Gaze", len(CHANNELS), pylsl.IRREGULAR_RATE, pylsl.cf_float32, name)
         channels = info.desc().append_child("channels")
         for label, kind, unit in CHANNELS:

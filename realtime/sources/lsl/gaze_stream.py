@@ -20,6 +20,7 @@ from realtime.errors import SourceError
 from realtime.infra.clock import now_ns
 from realtime.sources.base import ThreadedSource
 from realtime.sources.lsl.channels import LslChannel, LslDescription, LslOptions, select_channels
+from realtime.sources.lsl.library import silence_library
 from realtime.sources.lsl.sample_reader import SampleReader
 from realtime.types import GazeSample, GazeSource, OnEvent, OnGaze
 
@@ -71,6 +72,7 @@ class LslGaze(ThreadedSource, GazeSource):
     """
 
     def __init__(self, query: StreamQuery, options: LslOptions | None = None) -> None:
+        silence_library()
         self._query, self._options = query, options or LslOptions()
         self._missing = f"{query} is not there; start the tracker's LSL outlet, in this network"
         super().__init__(self._missing)
