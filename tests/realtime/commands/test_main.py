@@ -127,7 +127,6 @@ def test_a_window_without_a_display_is_refused(capsys, monkeypatch):
 
 def test_corrupt_weights_without_a_way_to_fetch_them_are_refused(capsys, clip, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", "")
-    monkeypatch.setattr("engines.weights._MOBILE_SAM_URL", "http://127.0.0.1:1/")
     folder = tmp_path / "mobile_sam"
     folder.mkdir()
     (folder / "encoder.onnx").write_bytes(b"not a model")
