@@ -47,7 +47,7 @@ def _explain_silence(kind: str, source: SourceStatus, age_ns: int | None) -> str
     if source.state == "idle":
         return ""
     if source.state == "ended":
-        return f"{kind}: ended"
+        return f"{kind}: ended" + (f" ({source.reason})" if source.reason else "")
     if age_ns is not None and age_ns < SILENT_NS:  # a source that works may have something to say, too
         return f"{kind}: {source.reason}" if source.state == "running" and source.reason else ""
     since = "none yet" if age_ns is None else f"none for {age_ns / 1e9:.0f} s"

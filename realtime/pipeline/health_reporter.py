@@ -9,6 +9,7 @@ from engines import Decoder
 from realtime.comms.messages import HealthMessage
 from realtime.infra.clock import now_ns, wall_ns
 from realtime.infra.machine import measure_memory_mib
+from realtime.infra.output import escape_controls, redact_passwords
 from realtime.pipeline.context import PipelineContext
 from realtime.pipeline.encode_worker import EncodeWorker
 from realtime.pipeline.health import assess_health
@@ -60,8 +61,9 @@ class HealthReporter:
             engine["picture_side"] = side
         step = asdict(context.options.preparation()) if state == "preparing" else {}
         return HealthMessage(
-            state, reason, snapshot.rates, snapshot.latency_ms, dropped, measure_memory_mib(), engine, wall_ns(), **step
-        )
+            state, escape_controls(redact_passwords(reason)), snapshot.rates, snapshot.latency_ms, dropped,
+            measure_memory_mib(), engine, wall_ns(), **step,
+        )  # fmt: skip
 
     def _errors(self, at_ns: int) -> list[str]:
         observers = self._context.options.observers

@@ -124,4 +124,8 @@ def measure_duration(container: av.container.InputContainer, stream: av.VideoStr
         return stream.frames / measure_rate(stream)
     if stream.duration and stream.time_base:
         return float(stream.duration * stream.time_base)
-    return container.duration / av.time_base if container.duration else None
+    if not container.duration:
+        return None
+    # Matroska declares the time of its end, not what lies between start and end
+    start = (container.start_time or 0) if "matroska" in container.format.name else 0
+    return (container.duration - start) / av.time_base

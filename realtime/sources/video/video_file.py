@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
@@ -14,6 +15,7 @@ from realtime.sources.video.video_reader import VideoFile
 from realtime.types import Frame
 
 MAX_DELAY_NS = 250_000_000
+log = logging.getLogger(__name__)
 
 
 class PlaybackClock:
@@ -146,6 +148,8 @@ class VideoFrames(PlayedFrames):
             if last_s < 0:
                 raise SourceError(f"{self.path} no longer has a picture that can be decoded")
             period_s = last_s + 1 / self._clip.fps
+            if self._clip.is_incomplete and not start_s:
+                log.warning("%s is incomplete: it was cut off, and is played to there, to %.1f s", self.path, period_s)
             if not self._loop:
                 break
             start_s += period_s

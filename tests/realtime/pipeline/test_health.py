@@ -21,6 +21,7 @@ INPUTS = dict(is_ready=True, is_stopping=False, frames=FINE, gaze=FINE, frame_ag
         ({"gaze_age_ns": 2 * S, "frame_age_ns": 5 * S}, "degraded",
          "frames: none for 5 s; gaze: none for 2 s"),
         ({"frames": SourceStatus("ended")}, "degraded", "frames: ended"),
+        ({"frames": SourceStatus("ended", "a.mp4 was cut off")}, "degraded", "frames: ended (a.mp4 was cut off)"),
         ({"error": "encode: out of memory"}, "degraded", "encode: out of memory"),
         ({"gaze_age_ns": 9 * S, "gaze": SourceStatus("idle", "move the mouse")}, "idle", "move the mouse"),
         ({"frame_age_ns": None, "frames": SourceStatus("idle", "start it")}, "idle", "start it"),

@@ -19,6 +19,7 @@ from realtime.pipeline.publisher import MessagePublisher
 from realtime.session.inputs import open_frames, open_gaze
 from realtime.simulation.device import SimulatedTracker
 from realtime.tracking.tracker import Tracker
+from realtime.types import SourceStatus
 from tests.realtime import scene
 from tests.realtime.waiting import eventually, promptly
 
@@ -105,6 +106,15 @@ def test_the_other_topics_are_published_too(device):
         health = running.newest("health", lambda h: h.state == "running" and h.rates.get("masks", 0) > 0)
         assert health.engine["backend"] == "fake"
         assert set(health.latency_ms) >= {"frame_to_mask", "gaze_to_mask", "keyframe_age", "decode", "encode"}
+
+
+def test_health_reports_reasons_that_are_not_utf8(device, monkeypatch):
+    with Running(device.port) as running:
+        status = SourceStatus("running", "opening \udcff.mkv of rtsp://me:secret@10.0.0.7/a")
+        monkeypatch.setattr(type(running.pipeline._frame_source), "status", lambda self: status)
+        running.pipeline.start()
+        reason = running.newest("health", lambda h: h.reason).reason
+        assert "\\xff.mkv of rtsp://10.0.0.7/a" in reason
 
 
 def test_no_overlay_is_drawn_without_a_subscriber(device):

@@ -44,7 +44,9 @@ def make(path: Path) -> Path:
 
 @pytest.mark.parametrize("name", KINDS)
 @pytest.mark.parametrize("share", [0.55, 0.9])
-def test_a_cut_film_is_played_to_where_it_ends_and_that_is_reported(name: str, share: float, tmp_path: Path) -> None:
+def test_a_cut_film_is_played_to_where_it_ends_and_that_is_reported(
+    name: str, share: float, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     path = make(tmp_path / name)
     data = path.read_bytes()
     path.write_bytes(data[: int(share * len(data)) // 188 * 188 + 101])
@@ -57,6 +59,7 @@ def test_a_cut_film_is_played_to_where_it_ends_and_that_is_reported(name: str, s
     assert 40 * share - 10 < status.received < 40
     assert f"{name} is incomplete: it was cut off, and played to there, at " in status.reason
     assert status.reason.endswith(f" s, {status.received} frames")
+    assert f"{name} is incomplete: it was cut off" in caplog.text
 
 
 def test_a_fragmented_film_may_end_anywhere(tmp_path: Path) -> None:
@@ -73,6 +76,13 @@ def test_a_whole_film_is_complete(name: str, tmp_path: Path) -> None:
     clip = VideoFile(make(tmp_path / name))
     assert len(list(clip.frames())) == 40
     assert (clip.undecodable, clip.is_incomplete) == (0, False)
+
+
+@pytest.mark.parametrize("name", ["late.mkv", "late.mp4", "late.ts"])
+def test_a_film_that_begins_late_lasts_from_its_first_frame(name: str, tmp_path: Path) -> None:
+    path = write_clip(tmp_path / name, [picture(i) for i in range(10)], times=range(1000, 1010))
+    duration_s = VideoFile(path).duration_s
+    assert duration_s == pytest.approx(0.4, abs=0.05)
 
 
 @pytest.mark.parametrize("content", [b"", b"R", b"RIFF", b"\x1a\x45\xdf\xa3", b"\x1a\x45\xdf\xa3\x00\x00", bytes(2000)])
