@@ -13,6 +13,7 @@ from benchmarks.intent import measure_calibration, summarize
 from benchmarks.streaming_eval import figures
 from benchmarks.streaming_eval.embedding_cache import EmbeddingCache
 from benchmarks.streaming_eval.fixations import FixationOutcome, SteppedTracker, judge_mask, replay_fixations
+from benchmarks.streaming_eval.recognition import SteppedRecognizer
 from benchmarks.streaming_eval.stills import SIZE, load_stills
 from engines import EngineSettings, load
 from realtime.tracking.tracker import TrackerSettings
@@ -99,7 +100,7 @@ def test_every_object_is_fixated_once(stills: Path, tmp_path: Path) -> None:
     cache = EmbeddingCache(encoder, tmp_path / "cache")
     runs = [
         replay_fixations(load_stills(stills, 0.005, 160, 1), tracker, 5.0, 0.6, 1)
-        for tracker in (SteppedTracker(cache, decoder, TrackerSettings(), 2) for _ in range(2))
+        for tracker in (SteppedTracker(cache, decoder, TrackerSettings(), 2, SteppedRecognizer(0)) for _ in range(2))
     ]
     assert runs[0] == runs[1], "no clock and no chance"
     assert len(runs[0]) == 4
