@@ -52,8 +52,10 @@ def add_config_flags(parser: argparse.ArgumentParser, *, sources: bool = True) -
     add("--publish", metavar="tcp://HOST:PORT", help=f"default {DEFAULT_ENDPOINT}")
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="any setting, such as engine.decoder_threads=2")
     if sources:
-        add("--source", metavar="SPEC", help="pupil://HOST:PORT, camera:N, file:PATH, rtsp://..., browser:")
-        add("--gaze", metavar="SPEC", help="pupil://HOST:PORT, trace:FILE.csv, webcam, browser:; default: the source")
+        add("--source", metavar="SPEC", help="pupil://HOST:PORT, neon:, tobii:, aria:, camera:N, realsense:, "
+            "file:PATH, rtsp://... or another stream, whip:, browser:")  # fmt: skip
+        add("--gaze", metavar="SPEC", help="pupil://HOST:PORT, neon:, tobii:, aria:, lsl:NAME, trace:FILE.csv, webcam, "
+            "whip:, browser:; default: the source")  # fmt: skip
 
 
 def add_view_flags(parser: argparse.ArgumentParser, about: str) -> None:

@@ -13,6 +13,7 @@ from realtime.session.aria_input import open_aria_frames, open_aria_gaze
 from realtime.session.lsl_input import open_lsl_gaze
 from realtime.session.realsense_input import open_realsense_frames
 from realtime.session.source_options import (
+    explain_kind,
     parse_choice,
     parse_flag,
     parse_fps,
@@ -61,7 +62,7 @@ def open_frames(spec: str) -> FrameSource:
     """
     name = parse_source(spec)
     if name.kind not in _FRAMES:
-        raise SourceError(f"{name.shown!r} is no source of frames; expected one of {FRAME_SPECS}")
+        raise explain_kind(name, "frames", FRAME_SPECS, _FRAMES, _GAZE)
     return _FRAMES[name.kind](name)
 
 
@@ -74,7 +75,7 @@ def open_gaze(spec: str, frames: FrameSource | None = None, *, min_confidence: f
     """
     name = parse_source(spec)
     if name.kind not in _GAZE:
-        raise SourceError(f"{name.shown!r} is no source of gaze; expected one of {GAZE_SPECS}")
+        raise explain_kind(name, "gaze", GAZE_SPECS, _GAZE, _FRAMES)
     return _GAZE[name.kind](name, frames, min_confidence)
 
 

@@ -128,6 +128,9 @@ def _check_end(inputs: RunInputs, mask_count: int) -> None:
     if not mask_count:
         if status.received == 1:
             raise RunFailed("the clip has one frame, and a fixation takes two; for a picture use: gazecast segment")
+        gaze = inputs.gaze.status()
+        if not (gaze.received or inputs.is_mouse_gaze):
+            raise RunFailed(f"the clip ended before any gaze came: {gaze.reason or gaze.state}")
         hint = (
             "move the mouse over its picture in time"
             if inputs.is_mouse_gaze

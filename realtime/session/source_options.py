@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
@@ -98,8 +99,22 @@ def parse_host_and_port(name: SourceName, default_port: int) -> tuple[str, int]:
     extra = "" if host is None else url.path.strip("/") + url.query + (url.username or "")
     if not host or extra or not 0 < port < 65536 or not re.fullmatch(r"[\w.:%-]+", host):
         kind = name.kind
+        reason = "; a device has no user and password" if "@" in name.rest else ""
         raise SourceError(
-            f"{name.shown!r} is no device; expected {kind}://HOST:PORT, for instance {kind}://127.0.0.1:{default_port}"
+            f"{name.shown!r} is no device{reason}; expected {kind}://HOST:PORT, for instance {kind}://127.0.0.1:{default_port}"
         )
     check_device_host(host)
     return host, port
+
+
+def explain_kind(
+    name: SourceName, what: str, specs: str, kinds: Collection[str], other: Collection[str]
+) -> SourceError:
+    """Return the error for a name that is no source of `what`; kinds, other: of frames and gaze, or the reverse."""
+    hint = "".join(f" (is {kind}: meant?)" for kind in get_close_matches(name.kind, kinds, 1))
+    if name.kind in other:
+        flag, found = ("--source", "frames") if what == "gaze" else ("--gaze", "gaze")
+        hint = f", but of {found}: use {flag} for it"
+    elif name.rest and not name.kind:
+        hint = ", and there is no such file"
+    return SourceError(f"{name.shown!r} is no source of {what}{hint}; expected one of {specs}")

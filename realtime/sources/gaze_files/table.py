@@ -44,7 +44,8 @@ def read_rows(path: Path) -> GazeRows:
 
 
 def _describe_unreadable(path: Path, error: Exception) -> SourceError:
-    return SourceError(f"cannot read the gaze trace {path}: {error}; expected a CSV with {HEADER}")
+    reason = "it is not text" if isinstance(error, UnicodeDecodeError) else getattr(error, "strerror", None) or error
+    return SourceError(f"cannot read the gaze trace {path}: {reason}; expected a CSV with {HEADER}")
 
 
 def _read_bytes(path: Path) -> bytes:

@@ -91,7 +91,10 @@ class FileDecoder:
         try:
             container = open_accelerated(name, self._hwaccel)
         except (av.FFmpegError, OSError, ValueError):
-            length = find_whole_part(self._path) if self._path.is_file() else None
+            try:
+                length = find_whole_part(self._path) if self._path.is_file() else None
+            except OSError as error:
+                raise SourceError(f"cannot read {self._path}: {error.strerror}") from None
             if length is None:
                 raise self._explain() from None
             # FFmpeg refuses an MP4 that ends within the head of a fragment

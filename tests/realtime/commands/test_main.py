@@ -222,6 +222,13 @@ def test_a_clip_without_masks_is_a_failure(clip, tmp_path):
     assert (done.returncode, "ended before anything was looked at" in done.stderr) == (1, True), done.stderr
 
 
+def test_a_clip_whose_gaze_never_came_is_a_failure(clip):
+    command = [sys.executable, "-m", "realtime", "run", "--engine", "fake", "--json", "--publish", "tcp://127.0.0.1:0",
+               "--source", f"file:{clip[0]}", "--gaze", "pupil://127.0.0.1:1"]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert (done.returncode, "ended before any gaze came: " in done.stderr) == (1, True), done.stderr
+
+
 @pytest.mark.parametrize("speed", ["", "?realtime=0"])
 def test_a_clip_of_one_frame_is_called_a_picture(tmp_path, capsys, speed):
     clip, trace = scene.write_clip(tmp_path, 1)

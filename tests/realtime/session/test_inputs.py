@@ -69,7 +69,9 @@ def test_clip_with_trace(tmp_path: Path) -> None:
 BAD_FRAMES = [
     ("", "is no source of frames; expected one of pupil://HOST:PORT, camera:N"),
     ("clip.mp4", "there is no clip.mp4"),
-    ("clip", "'clip' is no source of frames"),
+    ("clip", "'clip' is no source of frames, and there is no such file; expected"),
+    ("nein:", "'nein:' is no source of frames (is neon: meant?); expected"),
+    ("lsl:", "'lsl:' is no source of frames, but of gaze: use --gaze for it"),
     ("ftp://me:secret@x/y", "'ftp://x/y' is no source of frames"),
     ("http://", "is no stream; expected http://HOST/PATH"),
     ("http://no-such-host.invalid/video", "cannot resolve no-such-host.invalid"),
@@ -84,7 +86,7 @@ BAD_FRAMES = [
     ("pupil://two words:50020", "expected pupil://HOST:PORT"),
     ("pupil://*:50020", "expected pupil://HOST:PORT"),
     ("pupil://a$b:50020", "expected pupil://HOST:PORT"),
-    ("pupil://user@h:50020", "expected pupil://HOST:PORT"),
+    ("pupil://user:secret@h:50020", "'pupil://h:50020' is no device; a device has no user and password"),
     ("camera:", "expected camera:0, camera:1"),
     ("camera:front", "expected camera:0"),
     ("camera:-1", "expected camera:0"),
@@ -117,8 +119,11 @@ def test_trace_needs_a_clip(tmp_path: Path) -> None:
     for frames in (None, open_frames("camera:0")):
         with pytest.raises(SourceError, match="needs frames from file:PATH"):
             open_gaze(f"trace:{tmp_path}/t.csv", frames)
-    with pytest.raises(SourceError, match="cannot read the gaze trace"):
-        open_gaze("trace:nowhere.csv", open_frames(f"file:{make_folder(tmp_path / 'clip', 1)}"))
+    clip = open_frames(f"file:{make_folder(tmp_path / 'clip', 1)}")
+    (tmp_path / "film.csv").write_bytes(b"\xff\xfe\x00\xd8A\x00")
+    for name, reason in (("nowhere.csv", "No such file or directory;"), (f"{tmp_path}/film.csv", "it is not text;")):
+        with pytest.raises(SourceError, match=re.escape(f"cannot read the gaze trace {name}: {reason}")):
+            open_gaze(f"trace:{name}", clip)
 
 
 @pytest.mark.parametrize("login", ["me:secret", "me:se/cr#et", "me:s?cr@t", "me:12/secret", "me:p%2Fsecret", "secret"])
