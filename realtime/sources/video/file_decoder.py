@@ -112,6 +112,8 @@ class FileDecoder:
                 f"{self._path} is incomplete: it ends before its index (moov), so that no player can read it; copy it "
                 "again, or repair it with what recorded it"
             )
+        if self._path.is_file() and not self._path.stat().st_size:
+            return SourceError(f"{self._path} is empty; copy or record it again")
         return SourceError(f"{self._path} cannot be opened as a video{_DEPTH_ADVICE if self._is_depth else _ADVICE}")
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from engines import Image
+from realtime.errors import SourceError
 from realtime.sources.video.decoding import FrameTimes
 from realtime.sources.video.file_decoder import read_samples
 from realtime.sources.video.frame_images import ImageConverter
@@ -76,6 +77,18 @@ def test_a_whole_film_is_complete(name: str, tmp_path: Path) -> None:
     clip = VideoFile(make(tmp_path / name))
     assert len(list(clip.frames())) == 40
     assert (clip.undecodable, clip.is_incomplete) == (0, False)
+
+
+def test_unreadable_files_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(b"moov")
+
+    def refuse(path: Path, *mode: str) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(SourceError, match=r"^cannot read .*clip.mp4: Permission denied$"):
+        VideoFile(path)
 
 
 @pytest.mark.parametrize("name", ["late.mkv", "late.mp4", "late.ts"])

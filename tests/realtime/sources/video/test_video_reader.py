@@ -51,7 +51,7 @@ def test_folder_skips_and_counts_other_files(tmp_path: Path) -> None:
     ("name", "content", "message"),
     [
         ("missing.mp4", None, "there is no .*missing.mp4; give a video file or a folder"),
-        ("empty.mp4", b"", "cannot be opened as a video; expected MP4"),
+        ("empty.mp4", b"", "is empty; copy or record it again"),
         ("text.mp4", b"this is no video" * 100, "cannot be opened as a video"),
     ],
 )
