@@ -133,10 +133,10 @@ def has_collapsed(before: NDArray[np.bool_], after: NDArray[np.bool_]) -> bool:
 
 
 def signed_depth(inside: NDArray[np.bool_]) -> Floats:
-    """Compute the distance to a mask's edge, positive inside, px."""
-    seed = inside.astype(np.uint8)
+    """Compute the distance to a mask's edge, positive inside, px; without an edge, more than any distance within."""
+    seed, farthest = inside.astype(np.uint8), float(sum(inside.shape))
     inner, outer = (cv2.distanceTransform(v, cv2.DIST_L2, 3) for v in (seed, 1 - seed))
-    return np.asarray(inner - outer, np.float32)
+    return np.asarray(np.clip(inner - outer, -farthest, farthest), np.float32)
 
 
 class _LayeredStep:

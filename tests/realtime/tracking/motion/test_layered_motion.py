@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from engines import Floats, Image, Mask
 from realtime.tracking.motion.flow_chain import pixel_grid
-from realtime.tracking.motion.layered_motion import CarriedOdds, FramePair, carry_odds, has_collapsed
+from realtime.tracking.motion.layered_motion import CarriedOdds, FramePair, carry_odds, has_collapsed, signed_depth
 from realtime.tracking.motion.motion_fusion import MotionFusion
 from realtime.tracking.motion.optical_flow import FlowHistory
 from realtime.tracking.motion.reference_mask import ReferenceMask, fit_affine
@@ -183,3 +183,8 @@ def test_an_affine_map_is_found_despite_outliers(dx: float, dy: float, turn: flo
 def test_only_small_masks_collapse(before: float, after: float, collapsed: bool) -> None:
     empty = np.zeros((HEIGHT, WIDTH), np.bool_)
     assert has_collapsed(disc(50, 50, before), disc(50, 50, after) if after else empty) is collapsed
+
+
+@pytest.mark.parametrize(("value", "depth"), [(True, 50), (False, -50)])
+def test_a_mask_without_an_edge_has_a_finite_depth(value: bool, depth: float) -> None:
+    assert (signed_depth(np.full((20, 30), value)) == depth).all()
