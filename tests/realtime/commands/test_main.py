@@ -11,9 +11,8 @@ import pytest
 
 from realtime.commands.main import main
 from realtime.comms.mask_subscriber import MaskSubscriber
-from realtime.comms.messages import read_message
 from realtime.comms.sockets.publisher import PublisherSocket
-from realtime.comms.sockets.subscription import TopicSubscription
+from realtime.recording.reader import RecordingReader
 from realtime.simulation.device import SimulatedTracker
 from tests.realtime import scene
 from tests.realtime.waiting import eventually
@@ -24,24 +23,6 @@ LOOKED_AT = Path(__file__).resolve().parents[3] / "docs" / "looked-at.jpg"
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory):
     return scene.write_clip(tmp_path_factory.mktemp("scene"), 48)
-
-
-class Reader:
-    """Every mask message, in order."""
-
-    def __init__(self, endpoint):
-        self._subscription = TopicSubscription(endpoint, "mask", newest_only=False, queue=1000)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *error):
-        self._subscription.close()
-
-    def read(self):
-        while (payload := self._subscription.receive(0.05)) is not None:
-            message = read_message("mask", payload)
-            yield message.frame.index, message.state
 
 
 def run_command(capsys, *argv):
@@ -238,25 +219,17 @@ def test_a_clip_of_one_frame_is_called_a_picture(tmp_path, capsys, speed):
 
 
 def test_a_clip_at_any_speed_is_run_to_its_end_and_dwells_in_its_own_time(tmp_path):
+    # Read from the recording: the run may end before a subscriber has connected.
     clip, trace = scene.write_clip(tmp_path, 36)
-    free = PublisherSocket("tcp://127.0.0.1:0")
-    free.close()
+    kept = tmp_path / "kept.mcap"
     command = [sys.executable, "-m", "realtime", "run", "--engine", "fake", "--json", "--source",
-               f"file:{clip}?realtime=0", "--gaze", f"trace:{trace}", "--publish", free.endpoint]  # fmt: skip
-    states, log = {}, tmp_path / "output.txt"
-    with (
-        log.open("w") as out,
-        subprocess.Popen(command, stdout=out) as process,
-        Reader(free.endpoint) as reader,
-    ):
-        try:
-            while process.poll() is None:
-                for index, state in reader.read():
-                    states[index] = state
-        finally:
-            process.kill()
-    assert process.returncode == 0
-    assert json.loads(log.read_text().splitlines()[-1])["state"] == "stopping"
+               f"file:{clip}?realtime=0", "--gaze", f"trace:{trace}", "--publish", "tcp://127.0.0.1:0",
+               "--record", str(kept)]  # fmt: skip
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=300, check=True)
+    assert json.loads(done.stdout.splitlines()[-1])["state"] == "stopping"
+    recording = RecordingReader(kept)
+    masks = (recording.read_mask(entry) for entry in recording.read_entries(("mask",)))
+    states = {mask.frame.index: mask.state for mask in masks}
     first = min(index for index, state in states.items() if state != "lost")
     locked = min(index for index, state in states.items() if state == "locked")
     assert max(14, first) <= locked <= max(16, first + 2)  # 0.6 s at 24 frames a second, whatever that took here
