@@ -1,4 +1,4 @@
-"""Opens OpenVINO once for the whole process."""
+"""Opens OpenVINO once for the whole process, and compiles models for it."""
 
 from __future__ import annotations
 
@@ -41,3 +41,13 @@ def has_bfloat16() -> bool:
     except RuntimeError:
         return False
     return True
+
+
+def compile_for_latency(core: Any, model: Any, threads: int, **config: Any) -> Any:
+    """Compile a model for single requests on the CPU. config: further properties of OpenVINO."""
+    config |= {
+        "PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1, "INFERENCE_NUM_THREADS": threads,
+        # The encoder and the decoder run concurrently; pinned, both would share the first core.
+        "ENABLE_CPU_PINNING": False,
+    }  # fmt: skip
+    return core.compile_model(model, "CPU", config)

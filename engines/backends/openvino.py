@@ -17,7 +17,7 @@ from engines.base import EngineUnavailable, Floats, Image, ModelError
 from engines.graph_store import GraphStore
 from engines.graphs import DecoderGraph, EncoderGraph
 from engines.number_formats import quantize_encoder
-from engines.openvino_core import has_bfloat16, open_core
+from engines.openvino_core import compile_for_latency, has_bfloat16, open_core
 from engines.sam import DecoderRun, EncoderRun, SamDecoder, SamEncoder, open_sam, open_store
 from engines.settings import EngineSettings, Precision, Report
 from engines.speed import MAX_TIME_RATIO
@@ -138,13 +138,3 @@ class OpenVinoRuntime:
     def array(self, tensor: Any) -> Floats:
         """See `EngineRuntime.array`."""
         return np.array(tensor.data, np.float32)
-
-
-def compile_for_latency(core: Any, model: Any, threads: int, **config: Any) -> Any:
-    """Compile a model for single requests on the CPU. config: further properties of OpenVINO."""
-    config |= {
-        "PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1, "INFERENCE_NUM_THREADS": threads,
-        # The encoder and the decoder run concurrently; pinned, both would share the first core.
-        "ENABLE_CPU_PINNING": False,
-    }  # fmt: skip
-    return core.compile_model(model, "CPU", config)

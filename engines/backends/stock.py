@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from engines.backends.openvino import compile_for_latency
 from engines.base import (
     LOGITS_SIDE,
     Embedding,
@@ -28,7 +27,7 @@ from engines.base import (
     check_prompts,
 )
 from engines.letterbox import MODEL_SIDE, Letterbox
-from engines.openvino_core import open_core
+from engines.openvino_core import compile_for_latency, open_core
 from engines.prompts import model_points
 from engines.settings import EngineSettings, Report
 
@@ -41,11 +40,11 @@ def open_engine(
     settings: EngineSettings, weights: Path | None, frame_size: tuple[int, int] | None, report: Report
 ) -> tuple[StockEncoder, StockDecoder]:
     """Compile the pair in `weights` (encoder.onnx and sam.onnx) with the given thread counts."""
-    import openvino as ov  # which the import of `compile_for_latency` has found
-
     if weights is None:
         raise ModelError("the stock engine needs a folder with encoder.onnx and sam.onnx")
     core = open_core()
+    import openvino as ov  # which the core has found
+
     encoder, decoder = (_read_graph(core, weights / name, report) for name in ("encoder.onnx", "sam.onnx"))
     encoder.reshape([1, 3, MODEL_SIDE, MODEL_SIDE])
     encoder = compile_for_latency(core, encoder, settings.encoder_threads)

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from engines.base import Floats, Image, check_image
-from engines.openvino_core import open_core
+from engines.openvino_core import compile_for_latency, open_core
 from engines.recognition.base import RecognizedObject
 from engines.recognition.nanodet_graph import MAX_STRIDES, NAMES, STRIDES, build_nanodet, read_convolutions
 
@@ -63,11 +63,8 @@ class ObjectDetector:
         if shape not in self._compiled:
             model = build_nanodet(self._convolutions, *shape)
             network = self._core.read_model(model.SerializeToString())
-            config = self._config | {
-                "PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1, "INFERENCE_NUM_THREADS": self._threads,
-                "ENABLE_CPU_PINNING": False,
-            }  # fmt: skip
-            self._compiled[shape] = self._core.compile_model(network, "CPU", config).create_infer_request()
+            compiled = compile_for_latency(self._core, network, self._threads, **self._config)
+            self._compiled[shape] = compiled.create_infer_request()
         request = self._compiled[shape]
         request.infer([picture])
         scores, sides = (np.array(request.get_output_tensor(index).data, np.float32) for index in (0, 1))

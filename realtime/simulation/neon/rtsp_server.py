@@ -150,9 +150,7 @@ class RtspServer:
             while True:
                 method, url, headers = await read_request(reader)
                 status, extra, body = self._respond(client, method, url, headers)
-                extra |= {"CSeq": headers.get("cseq", "0")} | ({"Content-Length": str(len(body))} if body else {})
-                lines = "".join(f"{key}: {value}\r\n" for key, value in extra.items())
-                writer.write(f"RTSP/1.0 {status}\r\n{lines}\r\n{body}".encode())
+                writer.write(format_response(status, headers, extra, body))
                 await writer.drain()
                 if method == "TEARDOWN":
                     return
@@ -201,6 +199,13 @@ class RtspServer:
         while True:
             sender.send_report(self._now_s())
             await asyncio.sleep(REPORT_S)
+
+
+def format_response(status: str, headers: dict[str, str], extra: dict[str, str], body: str) -> bytes:
+    """Format the response to a request. headers: the request's. extra: the response's own headers."""
+    extra |= {"CSeq": headers.get("cseq", "0")} | ({"Content-Length": str(len(body))} if body else {})
+    lines = "".join(f"{key}: {value}\r\n" for key, value in extra.items())
+    return f"RTSP/1.0 {status}\r\n{lines}\r\n{body}".encode()
 
 
 async def read_request(reader: asyncio.StreamReader) -> tuple[str, str, dict[str, str]]:

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from realtime.simulation.neon.rtsp_server import read_request
+from realtime.simulation.neon.rtsp_server import format_response, read_request
 from realtime.sources.rtsp.port_pair import open_port_pair
 
 STREAMS = (("video", "H264"), ("video", "H264"), *(("application", "JSON"),) * 4)
@@ -115,9 +115,7 @@ class LiveServer:
             while True:
                 method, url, headers = await read_request(reader)
                 status, extra, body = self._reply(client, method, url, headers)
-                extra |= {"CSeq": headers.get("cseq", "0")} | ({"Content-Length": str(len(body))} if body else {})
-                lines = "".join(f"{key}: {value}\r\n" for key, value in extra.items())
-                writer.write(f"RTSP/1.0 {status}\r\n{lines}\r\n{body}".encode())
+                writer.write(format_response(status, headers, extra, body))
                 if method == "PLAY" and reports is None:
                     reports = asyncio.ensure_future(self._report(client))
                     with self._lock:
