@@ -131,8 +131,8 @@ class SteppedTracker:
         if self._coming is not None and frame.index - self._coming.index >= self._encode_frames:
             embedding = self._encoder.encode(self._coming.image)
             encode_ns = frame.captured_ns - self._coming.captured_ns
-            objects = self._recognizer.recognize(self._coming.image)
-            ready = Keyframe.from_frame(self._coming, embedding, encode_ns, frame.captured_ns, objects)
+            recognition = self._recognizer.recognize(self._coming.image)
+            ready = Keyframe.from_frame(self._coming, embedding, encode_ns, frame.captured_ns, recognition)
             self._coming = None
         found = self._tracker.step(frame, played.samples, ready)
         while self._tracker.refine():

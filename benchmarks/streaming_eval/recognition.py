@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from engines import Image, weights
-from engines.recognition.base import RecognizedObject
+from engines.recognition.base import Recognition
 
 
 class SteppedRecognizer:
@@ -18,7 +18,7 @@ class SteppedRecognizer:
 
             self._detector = ObjectDetector(weights.model_folder("nanodet"), precision="f32")
 
-    def recognize(self, image: Image) -> tuple[RecognizedObject, ...] | None:
+    def recognize(self, image: Image) -> Recognition | None:
         """Recognize the objects of the next keyframe; None where it is not searched."""
         self._count += 1
         return self._detector.recognize(image) if self._every and self._count % self._every == 0 else None

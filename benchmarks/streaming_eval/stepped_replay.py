@@ -24,7 +24,7 @@ from benchmarks.streaming_eval.recognition import SteppedRecognizer
 from benchmarks.streaming_eval.scoring import iou
 from engines import Decoder, Embedding, Encoder, MaskCandidates, Prompt
 from engines.base import Mask
-from engines.recognition.base import RecognizedObject
+from engines.recognition.base import Recognition
 from realtime.tracking.keyframe import Keyframe
 from realtime.tracking.motion.optical_flow import FlowHistory
 from realtime.tracking.tracker import Tracker, TrackerSettings
@@ -203,8 +203,8 @@ def replay_stepped(
         sample = end
         ready = None
         if coming is not None and frame.index - coming.index >= late:
-            embedding, objects = encodings[coming.index - first], encodings.recognizer.recognize(coming.image)
-            ready, coming = _keyframe(coming, frame, embedding, objects), None
+            embedding, recognition = encodings[coming.index - first], encodings.recognizer.recognize(coming.image)
+            ready, coming = _keyframe(coming, frame, embedding, recognition), None
         begun = time.thread_time() - decoder.spent_s
         answer = follower.step(frame, samples, ready)
         stepped.step_ms.append((time.thread_time() - decoder.spent_s - begun) * 1e3)
@@ -225,5 +225,5 @@ def _sample(gaze: SimulatedGaze, number: int, start_s: float, sent: int) -> Gaze
     return GazeSample(x, y, "px", 0.0 if is_blink(sent) else 0.95, at_s, at_ns, at_ns)
 
 
-def _keyframe(frame: Frame, now: Frame, embedding: Embedding, objects: tuple[RecognizedObject, ...] | None) -> Keyframe:
-    return Keyframe.from_frame(frame, embedding, now.captured_ns - frame.captured_ns, now.captured_ns, objects)
+def _keyframe(frame: Frame, now: Frame, embedding: Embedding, recognition: Recognition | None) -> Keyframe:
+    return Keyframe.from_frame(frame, embedding, now.captured_ns - frame.captured_ns, now.captured_ns, recognition)

@@ -10,7 +10,9 @@ import numpy as np
 
 from engines.base import Floats, Image, check_image
 from engines.openvino_core import compile_for_latency, open_core
-from engines.recognition.base import RecognizedObject
+from engines.recognition.base import RecognizedObject, WordQuery
+from engines.recognition.detected_objects import DetectedObjects
+from engines.recognition.name_words import encode_name
 from engines.recognition.nanodet_graph import MAX_STRIDES, NAMES, STRIDES, build_nanodet, read_convolutions
 
 TRAINED_SIDE, SMALL_SIDE = 416, 320
@@ -41,7 +43,7 @@ class ObjectDetector:
         self._core, self._threads = open_core(), threads
         self._compiled: dict[tuple[int, int], Any] = {}
 
-    def recognize(self, image: Image) -> tuple[RecognizedObject, ...]:
+    def recognize(self, image: Image) -> DetectedObjects:
         """See `ObjectRecognizer.recognize`."""
         check_image(image)
         height, width = image.shape[:2]
@@ -52,7 +54,12 @@ class ObjectDetector:
         method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
         picture[0, : inner[0], : inner[1]] = cv2.resize(image, inner[::-1], interpolation=method)
         scores, sides = self._run(picture)
-        return select_objects(scores, sides, size, (width / inner[1], height / inner[0]), (width, height))
+        found = select_objects(scores, sides, size, (width / inner[1], height / inner[0]), (width, height))
+        return DetectedObjects(NAMES, found, (width, height))
+
+    def encode_word(self, text: str) -> WordQuery:
+        """See `ObjectRecognizer.encode_word`: a weight of each of its names."""
+        return encode_name(text, NAMES)
 
     def close(self) -> None:
         """Free the graphs."""

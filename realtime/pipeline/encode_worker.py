@@ -75,9 +75,9 @@ class EncodeWorker:
         begun_ns = self._busy_since_ns = now_ns()
         embedding = encoder.encode(frame.image)
         encode_ns = now_ns() - begun_ns
-        objects = self.recognition.recognize(frame, encode_ns)
+        recognition = self.recognition.recognize(frame, encode_ns)
         done_ns = now_ns()
-        keyframe = Keyframe.from_frame(frame, embedding, encode_ns, done_ns, objects)
+        keyframe = Keyframe.from_frame(frame, embedding, encode_ns, done_ns, recognition)
         context.keyframes.put(keyframe)
         context.frames.wake()
         context.notify(lambda observer: observer.on_keyframe(keyframe))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 from engines import Encoder
-from engines.recognition.base import ObjectRecognizer, RecognizedObject
+from engines.recognition.base import ObjectRecognizer, Recognition
 from realtime.infra.clock import now_ns
 from realtime.infra.threads import lower_priority
 from realtime.pipeline.context import PipelineContext
@@ -44,7 +44,7 @@ class RecognitionWorker:
                 recognizer.recognize(self._first_frame.image)  # which compiles its graph, beside the encode thread
             self._recognizer = recognizer
 
-    def recognize(self, frame: Frame, encode_ns: int) -> tuple[RecognizedObject, ...] | None:
+    def recognize(self, frame: Frame, encode_ns: int) -> Recognition | None:
         """Recognize the objects of a frame, which took so long to encode; None where it is not searched."""
         self._first_frame = self._first_frame or frame
         self._encoded.set()

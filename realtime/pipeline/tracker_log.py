@@ -139,5 +139,5 @@ def _encoded(keyframe: Keyframe | None) -> EncodedKeyframe | None:
     if keyframe is None:
         return None
     side = keyframe.embedding.letterbox.picture_side
-    is_searched = keyframe.objects is not None
+    is_searched = keyframe.recognition is not None
     return EncodedKeyframe(FrameKey.of(keyframe), keyframe.encode_ns, keyframe.encoded_ns, side, is_searched)

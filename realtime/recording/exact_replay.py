@@ -150,8 +150,8 @@ class ExactReplay:
         else:
             embedding = self._encoder.encode(frame.image)
         recognizer = self._open_recognizer() if encoded.is_searched else None
-        objects = recognizer.recognize(frame.image) if recognizer is not None else None
-        return Keyframe.from_frame(frame, embedding, encoded.encode_ns, encoded.encoded_ns, objects)
+        recognition = recognizer.recognize(frame.image) if recognizer is not None else None
+        return Keyframe.from_frame(frame, embedding, encoded.encode_ns, encoded.encoded_ns, recognition)
 
 
 class _ReplayedClock:

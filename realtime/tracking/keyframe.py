@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from engines import Embedding
-from engines.recognition.base import RecognizedObject
+from engines.recognition.base import Recognition
 from realtime.types import Frame
 
 
@@ -13,7 +13,7 @@ from realtime.types import Frame
 class Keyframe:
     """An encoded frame, without its picture. `size` is (width, height) in px; `encode_ns` a duration.
 
-    objects: that were recognized in it; None where it was not searched.
+    recognition: what was recognized in it; None where it was not searched.
     """
 
     index: int
@@ -24,7 +24,7 @@ class Keyframe:
     embedding: Embedding
     encode_ns: int
     encoded_ns: int
-    objects: tuple[RecognizedObject, ...] | None = None
+    recognition: Recognition | None = None
 
     @classmethod
     def from_frame(
@@ -33,8 +33,8 @@ class Keyframe:
         embedding: Embedding,
         encode_ns: int,
         encoded_ns: int,
-        objects: tuple[RecognizedObject, ...] | None = None,
+        recognition: Recognition | None = None,
     ) -> Keyframe:
         """Make it from a frame and its embedding; `encode_ns` is a duration, `encoded_ns` a host time."""
         times = frame.timestamp, frame.captured_ns, frame.received_ns
-        return cls(frame.index, *times, frame.size, embedding, encode_ns, encoded_ns, objects)
+        return cls(frame.index, *times, frame.size, embedding, encode_ns, encoded_ns, recognition)

@@ -63,9 +63,9 @@ class Tracker:
         self._motion = FlowHistory(use.motion)
         self._selector = KeyframeSelector(use.keyframes)
         self._gaze = GazeFilter(use.gaze)
-        self._objects = RecognitionMemory(self._motion)
-        self._namer = ObjectNamer(self._objects)
-        self._prompter = MaskPrompter(decoder, clock_ns, use.prompter, self._objects)
+        self._recognized = RecognitionMemory(self._motion)
+        self._namer = ObjectNamer(self._recognized)
+        self._prompter = MaskPrompter(decoder, clock_ns, use.prompter, self._recognized)
         self._decoder = GazeMaskDecoder(self._prompter, self._motion, use.choice)
         self._carrier = MaskCarrier(self._motion, use.carry)
         self._refiner = MaskRefiner(clock_ns, use.clean, use.frame_share, hurry=not frame_time)
@@ -225,7 +225,7 @@ class Tracker:
 
     def _restart(self) -> None:
         for part in (
-            self._motion, self._selector, self._gaze, self._objects, self._prompter, self._decoder, self._carrier,
+            self._motion, self._selector, self._gaze, self._recognized, self._prompter, self._decoder, self._carrier,
         ):  # fmt: skip
             part.reset()
         self._shown.restart()
@@ -238,7 +238,7 @@ class Tracker:
     def _accept_keyframe(self, keyframe: Keyframe | None) -> None:
         if keyframe is not None and not self._is_before_restart(keyframe.received_ns):
             self._keyframe = keyframe
-            self._objects.find_objects(keyframe)
+            self._recognized.find_recognition(keyframe)
 
     def _should_encode(self, frame: Frame) -> bool:
         """Return whether the picture has changed, or the keyframe is so old that soon no chain will reach it."""

@@ -108,7 +108,7 @@ def test_pictures_of_any_shape_are_searched_and_boxes_stay_inside(tmp_path):
     write_nanodet(tmp_path)
     detector = ObjectDetector(tmp_path)
     for height, width in ((48, 200), (200, 48), (1, 1), (700, 900)):
-        for found in detector.recognize(np.full((height, width, 3), 90, np.uint8)):
+        for found in detector.recognize(np.full((height, width, 3), 90, np.uint8)).objects:
             x0, y0, x1, y1 = found.box_px
             assert 0 <= x0 <= x1 <= width - 1
             assert 0 <= y0 <= y1 <= height - 1
@@ -147,6 +147,6 @@ def test_the_published_weights_find_the_demos_cup_or_bowl():
     capture = cv2.VideoCapture(str(clip))
     ok, picture = capture.read()
     assert ok
-    found = ObjectDetector(folder).recognize(picture)
+    found = ObjectDetector(folder).recognize(picture).objects
     assert found, "nothing found on the table"
     assert all(each.name in NAMES and each.score >= 0.25 for each in found)

@@ -4,30 +4,25 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from engines import MaskCandidates
 from engines.letterbox import Letterbox
 from engines.recognition.base import RecognizedObject
+from engines.recognition.detected_objects import DetectedObjects
 from realtime.tracking.motion.optical_flow import FlowHistory
-from realtime.tracking.object_names import ObjectNamer, measure_box, measure_box_iou
+from realtime.tracking.object_names import ObjectNamer
 from realtime.tracking.recognition_memory import RecognitionMemory
 
 SIZE = 1024, 1024
-BOXES = st.tuples(st.floats(0, 90), st.floats(0, 90), st.floats(1, 99), st.floats(1, 99)).map(
-    lambda b: (b[0], b[1], b[0] + b[2], b[1] + b[3])
-)
+NAMES = "cup", "bowl", "dog"
 
 
 def keyframe(index, objects):
-    return SimpleNamespace(index=index, size=SIZE, objects=objects)
+    return SimpleNamespace(index=index, size=SIZE, recognition=DetectedObjects(NAMES, objects, SIZE))
 
 
 def recognized(box, **scores):
-    return RecognizedObject(
-        box, ("cup", "bowl", "dog"), np.array([scores.get(n, 0) for n in ("cup", "bowl", "dog")], np.float32)
-    )
+    return RecognizedObject(box, NAMES, np.array([scores.get(name, 0) for name in NAMES], np.float32))
 
 
 def shown_on(key, box):
@@ -78,22 +73,10 @@ def test_asking_again_on_one_keyframe_changes_nothing():
     assert namer.name_object(1, shown) == namer.name_object(1, shown)
 
 
-def test_nothing_recognized_leaves_a_name_as_it_was_and_makes_none():
+def test_a_keyframe_that_was_not_searched_leaves_a_name_as_it_was_and_makes_none():
     namer = ObjectNamer(RecognitionMemory(FlowHistory()))
-    assert namer.name_object(1, shown_on(keyframe(0, ()), MUG)) is None
+    unsearched = SimpleNamespace(index=2, size=SIZE, recognition=None)
+    assert namer.name_object(1, shown_on(unsearched, MUG)) is None
     named = namer.name_object(1, shown_on(keyframe(1, (recognized(MUG, cup=0.5),)), MUG))
-    assert namer.name_object(1, shown_on(keyframe(2, ()), MUG)) == named
-
-
-@given(BOXES, BOXES)
-def test_the_iou_of_boxes_is_symmetric_and_a_share(one, two):
-    assert measure_box_iou(one, two) == pytest.approx(measure_box_iou(two, one))
-    assert 0 <= measure_box_iou(one, two) <= 1 + 1e-9
-    assert measure_box_iou(one, one) == pytest.approx(1)
-
-
-def test_the_box_of_a_mask_is_in_the_pictures_pixels():
-    mask = np.zeros((30, 40), bool)
-    assert measure_box(mask, (80, 60)) is None
-    mask[3:6, 10:20] = True
-    assert measure_box(mask, (80, 60)) == (19.5, 5.5, 39.5, 11.5)
+    assert namer.name_object(1, shown_on(unsearched, MUG)).name == named.name
+    assert namer.name_object(1, shown_on(keyframe(3, ()), MUG)) is None  # searched, and nothing is there any more

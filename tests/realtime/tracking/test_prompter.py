@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from engines import EngineSettings, load
 from engines.recognition.base import RecognizedObject
+from engines.recognition.detected_objects import DetectedObjects
 from realtime.tracking.gaze.estimate import GazeEstimate
 from realtime.tracking.keyframe import Keyframe
 from realtime.tracking.motion.optical_flow import FlowHistory
@@ -138,7 +139,7 @@ def test_a_tracker_prompts_the_box_of_a_recognized_object(frame_time):
         x, y = scene.centre(0)
         result = tracker.step(frame, [GazeSample(x, y, "px", 1.0, index / 24, now[0], now[0])], keyframe).result
         tracker.refine()
-        found = objects if index == 0 else None
+        found = DetectedObjects(("cup",), objects, frame.size) if index == 0 else None
         keyframe = Keyframe.from_frame(frame, encoder.encode(frame.image), 1, now[0], found) if index < 5 else None
         now[0] += 41_666_667
     boxes = [tuple(prompt.box_px) for prompt in prompts if prompt.box_px is not None]

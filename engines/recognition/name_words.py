@@ -1,0 +1,28 @@
+"""Finds which of a detector's fixed names a word means. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+import numpy as np
+
+from engines.recognition.base import WordQuery
+
+SYNONYMS: Mapping[str, str] = MappingProxyType(
+    {
+        "mug": "cup", "coffee cup": "cup", "sofa": "couch", "television": "tv", "bike": "bicycle", "plane": "airplane",
+        "motorbike": "motorcycle", "phone": "cell phone", "plant": "potted plant", "table": "dining table",
+        "fridge": "refrigerator", "man": "person", "woman": "person",
+    }
+)  # fmt: skip
+"""Other words for names of COCO's categories."""
+
+
+def encode_name(text: str, names: Sequence[str]) -> WordQuery:
+    """Encode a word as a weight of each name; it is unknown where it means none of them."""
+    word = " ".join(text.lower().split())
+    options = {word, word.removesuffix("s"), word.removesuffix("es")}
+    meant = options | {SYNONYMS[option] for option in options if option in SYNONYMS}
+    code = np.array([name in meant for name in names], np.float32)
+    return WordQuery(text, code, bool(code.any()))

@@ -1,0 +1,72 @@
+"""Detected objects are scored and found by names and words, and move with the picture."""
+
+import numpy as np
+import pytest
+
+from engines.recognition.base import RecognizedObject
+from engines.recognition.detected_objects import DetectedObjects
+from engines.recognition.name_words import encode_name
+from engines.recognition.nanodet_graph import NAMES
+
+SIZE = 160, 120
+CUP, DOG = (20.0, 20.0, 60.0, 60.0), (90.0, 30.0, 150.0, 110.0)
+
+
+def detected(*objects):
+    found = []
+    for box, name, score in objects:
+        scores = np.full(len(NAMES), 0.01, np.float32)
+        scores[NAMES.index(name)] = score
+        found.append(RecognizedObject(box, NAMES, scores))
+    return DetectedObjects(NAMES, tuple(found), SIZE)
+
+
+def mask_of(box):
+    mask = np.zeros((SIZE[1], SIZE[0]), bool)
+    x0, y0, x1, y1 = map(int, box)
+    mask[y0:y1, x0:x1] = True
+    return mask
+
+
+FOUND = detected((DOG, "dog", 0.9), (CUP, "cup", 0.6))
+MASKS = np.stack([mask_of(CUP), mask_of(DOG), mask_of((0, 100, 20, 120)), np.zeros((120, 160), bool)])
+
+
+@pytest.mark.parametrize(
+    ("word", "name"),
+    [
+        ("cup", "cup"),
+        ("Mugs", "cup"),
+        ("  DOGS ", "dog"),
+        ("sofa", "couch"),
+        ("buses", "bus"),
+        ("unicorn", None),
+        ("", None),
+    ],
+)  # fmt: skip
+def test_a_word_means_a_name_or_honestly_none(word, name):
+    query = encode_name(word, NAMES)
+    assert query.is_known == (name is not None)
+    assert [NAMES[k] for k in np.flatnonzero(query.code)] == ([name] if name else [])
+
+
+def test_masks_have_the_scores_of_the_object_in_their_place():
+    names = FOUND.score_names(MASKS)
+    assert names.shape == (4, len(NAMES))
+    assert names[0, NAMES.index("cup")] == pytest.approx(0.6)
+    assert FOUND.score_word(MASKS, encode_name("mug", NAMES)) == pytest.approx([0.6, 0.01, 0, 0])
+    assert not FOUND.score_word(MASKS, encode_name("unicorn", NAMES)).any()
+
+
+def test_regions_of_a_word_are_the_surest_first():
+    two = detected((CUP, "cup", 0.5), (DOG, "cup", 0.8))
+    assert [region.box_px for region in two.find_word(encode_name("cup", NAMES))] == [DOG, CUP]
+    assert FOUND.find_word(encode_name("unicorn", NAMES)) == ()
+    assert detected().find_word(encode_name("cup", NAMES)) == ()
+
+
+def test_objects_move_and_those_that_left_the_picture_go():
+    moved = FOUND.move(np.full((60, 80, 2), (-5.0, 0.0), np.float32))
+    assert [each.name for each in moved.objects] == ["dog", "cup"]
+    assert moved.objects[1].box_px == pytest.approx((30, 20, 70, 60))
+    assert FOUND.move(np.full((60, 80, 2), 500.0, np.float32)).objects == ()
