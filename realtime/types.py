@@ -193,6 +193,22 @@ class RecognizedName:
     score: float
 
 
+ConfirmationMeans = Literal["dwell", "key", "request", "pinch"]
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """The wearer's confirmation that the shown object is meant.
+
+    by: the means. number: counts all confirmations of a run from 1, so that two of one object differ.
+    at_ns: when the wearer confirmed, on the publishing host's monotonic clock; of a pinch, the capture of its frame.
+    """
+
+    by: ConfirmationMeans
+    number: int
+    at_ns: int
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class MaskResult:
     """The mask of the fixated object, in the pixels of `frame`.
@@ -205,6 +221,7 @@ class MaskResult:
         state is preview, `object` and `score` are 0, and `keyframe` names the frame itself.
     alternatives: other masks that may be meant, most probable first; none unless a setting asks for them.
     label: what the object was recognized as; None where that is unknown.
+    confirmed: the newest confirmation of this object; None until the wearer confirms it, and when it was lost since.
     """
 
     frame: FrameRef
@@ -221,6 +238,7 @@ class MaskResult:
     method: MaskMethod = "model"
     alternatives: tuple[MaskAlternative, ...] = ()
     label: RecognizedName | None = None
+    confirmed: Confirmation | None = None
 
     @property
     def is_guess(self) -> bool:

@@ -17,6 +17,7 @@ from realtime.comms.mask_encoding import Encoding, decode_mask, encode_mask
 from realtime.comms.object3d import Object3dMessage
 from realtime.errors import WireError
 from realtime.types import (
+    Confirmation,
     FiniteFloat,
     FrameRef,
     GazeRef,
@@ -64,6 +65,7 @@ class MaskFields(Envelope, kw_only=True):
     method: MaskMethod = "model"
     alternatives: Annotated[list[AlternativeFields], msgspec.Meta(max_length=MAX_ALTERNATIVES)] = []  # noqa: RUF012
     label: RecognizedName | None = None
+    confirmed: Confirmation | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,6 +103,8 @@ class MaskMessage(MaskResult):
         }
         if self.label is not None:
             fields["label"] = asdict(self.label)
+        if self.confirmed is not None:
+            fields["confirmed"] = asdict(self.confirmed)
         if self.alternatives:
             fields["alternatives"] = [
                 {"mask": encode_mask(each.mask, "coco_rle"), "probability": each.probability, "kind": each.kind}

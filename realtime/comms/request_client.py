@@ -99,6 +99,11 @@ class Requester:
         with _check_reply("alternative"):
             return int(self._request(self._remote, "alternative", step=step)["object"])
 
+    def confirm(self, object_id: int | None = None) -> int:
+        """Confirm the shown object, and return its id; refused unless it is `object_id`."""
+        with _check_reply("confirm"):
+            return int(self._request(self._remote, "confirm", object=object_id)["object"])
+
     def snapshot(self) -> RequestedFrame:
         """Return the newest frame at full resolution, and its mask."""
         with _check_reply("snapshot"):

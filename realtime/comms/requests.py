@@ -9,6 +9,7 @@ not ok. Pixels: x right, y down, the centre of the top-left pixel is (0, 0). Mas
     hold        object (optional)                     object: it stays the result independently of the gaze
     release                                           object: the gaze selects the object again
     alternative step: 1 next (default), -1 previous   object: another mask that may be meant is its mask
+    confirm     object (optional)                     object: the wearer means it; its masks are `confirmed`
     snapshot    format: png (default), jpeg           frame, data: the whole picture; mask: as in `mask`, or nil
     history     object, seconds (default 5)           masks: its last `mask` payloads, oldest first
     segment     box, or points [[x, y]] and labels    frame, keyframe, things: one
@@ -96,6 +97,13 @@ class AlternativeRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class ConfirmRequest:
+    """Requests that the published object is confirmed. object: only if it is this one."""
+
+    object: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SnapshotRequest:
     """Requests the newest frame and its mask."""
 
@@ -129,6 +137,7 @@ Request = (
     | HoldRequest
     | ReleaseRequest
     | AlternativeRequest
+    | ConfirmRequest
     | SnapshotRequest
     | HistoryRequest
     | SegmentRequest
@@ -137,6 +146,7 @@ Request = (
 
 _FIELDS: dict[str, type] = {
     "status": StatusRequest, "hold": HoldRequest, "release": ReleaseRequest, "alternative": AlternativeRequest,
+    "confirm": ConfirmRequest,
     "snapshot": SnapshotRequest, "history": HistoryRequest, "segment": _SegmentFields, "everything": _GridFields,
 }  # fmt: skip
 """The fields of each request besides `v` and `ask`."""

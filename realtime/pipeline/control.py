@@ -10,11 +10,14 @@ from realtime.errors import CommandRejected
 from realtime.infra.channels import BoundedQueue
 from realtime.tracking.tracker import Tracker
 from realtime.tracking.user_overrides import ExternalObjects
+from realtime.types import ConfirmationMeans
 
-CommandVerb = Literal["part", "whole", "next", "previous", "hold", "clear", "know", "record", "snapshot"]
-USER_VERBS: tuple[CommandVerb, ...] = ("part", "whole", "next", "previous", "hold", "clear", "record", "snapshot")
+CommandVerb = Literal["part", "whole", "next", "previous", "hold", "clear", "confirm", "know", "record", "snapshot"]
+USER_VERBS: tuple[CommandVerb, ...] = (
+    "part", "whole", "next", "previous", "hold", "clear", "confirm", "record", "snapshot",
+)  # fmt: skip
 """The verbs that the page has buttons for."""
-TRACKER_VERBS: tuple[CommandVerb, ...] = ("part", "whole", "next", "previous", "hold", "clear", "know")
+TRACKER_VERBS: tuple[CommandVerb, ...] = ("part", "whole", "next", "previous", "hold", "clear", "confirm", "know")
 """The verbs that the tracker executes; the observers execute the others."""
 MAX_QUEUED = 64
 
@@ -25,17 +28,21 @@ class UserCommand:
 
     part, whole: select the next smaller or larger mask. next, previous: select another mask that may be meant.
     hold: keep the present object (`on`), or follow gaze again. clear: show no mask until the next fixation.
+    confirm: mark the present object as meant by the wearer. by: the means. seen_ns: host time of the capture of the
+        frame in which the wearer confirms; None: now.
     record: start (`on`) or stop. snapshot: save this frame and its mask.
     know: track objects that were found outside the tracker (`known`).
 
-    object: hold only if this object is shown. reply: receives the result, or a `CommandRejected`, on the thread that
-    executes the command; recordings do not keep it.
+    object: hold or confirm only if this object is shown. reply: receives the result, or a `CommandRejected`, on the
+    thread that executes the command; recordings do not keep it.
     """
 
     verb: CommandVerb
     on: bool = True
     object: int | None = None
     known: ExternalObjects | None = None
+    by: ConfirmationMeans = "key"
+    seen_ns: int | None = None
     reply: Callable[[Any], None] | None = field(default=None, compare=False, repr=False)
 
 
@@ -58,6 +65,8 @@ def apply_command(tracker: Tracker, command: UserCommand) -> None:
             result = tracker.hold(command.on, command.object)
         elif command.verb == "clear":
             tracker.clear()
+        elif command.verb == "confirm":
+            result = tracker.confirm(command.by, command.object, command.seen_ns)
         elif command.verb == "know" and command.known is not None:
             result = tracker.add_external_objects(command.known)
     except CommandRejected as error:

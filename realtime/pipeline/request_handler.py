@@ -20,6 +20,7 @@ from realtime.comms.messages import MaskMessage
 from realtime.comms.requests import (
     MAX_HISTORY_S,
     AlternativeRequest,
+    ConfirmRequest,
     EverythingRequest,
     HistoryRequest,
     HoldRequest,
@@ -112,6 +113,9 @@ class RequestHandler:
                 return self._hold(UserCommand("hold", False))
             case AlternativeRequest():
                 return pack_reply(object=self._execute(UserCommand("next" if request.step > 0 else "previous")))
+            case ConfirmRequest():
+                command = UserCommand("confirm", object=request.object, by="request")
+                return pack_reply(object=self._execute(command))
             case SegmentRequest() | EverythingRequest():
                 return self._segment(request)
 

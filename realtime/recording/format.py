@@ -24,7 +24,7 @@ from realtime.pipeline.tracker_log import CallKind, EncodedKeyframe, TrackerCall
 from realtime.sources.pupil.messages import read_jpeg_size
 from realtime.tracking.dwell.mask_points import MaskPoints
 from realtime.tracking.user_overrides import ExternalObjects
-from realtime.types import Frame, FrameKey, GazeSample
+from realtime.types import ConfirmationMeans, Frame, FrameKey, GazeSample
 from realtime.validation import read_value
 
 FRAME, GAZE, TRACKER_CALL = "source/frame", "source/gaze", "loop/turn"
@@ -154,13 +154,15 @@ class _CommandFields(msgspec.Struct):
     on: bool = False
     object: int | None = None
     known: _ExternalFields | None = None
+    by: ConfirmationMeans = "key"
+    seen_ns: int | None = None
 
     def to_command(self) -> UserCommand:
         known = None
         if self.known is not None:
             points = tuple(None if trace is None else _to_points(*trace) for trace in self.known.traces)
             known = ExternalObjects(FrameKey(*self.known.frame), points)
-        return UserCommand(self.verb, self.on, self.object, known)
+        return UserCommand(self.verb, self.on, self.object, known, self.by, self.seen_ns)
 
 
 class _CallFields(msgspec.Struct, kw_only=True):
@@ -240,6 +242,8 @@ def _to_points(points_px: bytes, area_px: float, known_share: float) -> MaskPoin
 
 def _command_fields(command: UserCommand) -> dict[str, Any]:
     fields: dict[str, Any] = {"verb": command.verb, "on": command.on, "object": command.object, "known": None}
+    if command.verb == "confirm":
+        fields |= {"by": command.by, "seen_ns": command.seen_ns}
     if command.known is not None:
         traces = [
             None if points is None else [points.points_px.tobytes(), points.area_px, points.known_share]

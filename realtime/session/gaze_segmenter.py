@@ -105,6 +105,13 @@ class GazeSegmenter:
             raise InputError(f"step must be -1 (the previous) or 1 (the next), got {step!r}")
         return self._tracker.step_alternative(step)
 
+    def confirm(self, object_id: int | None = None) -> int:
+        """Mark the shown object as meant: its masks are `confirmed` from the next frame on; returns its id.
+
+        Raises `CommandRejected` when no object is shown, or another than `object_id`.
+        """
+        return self._tracker.confirm("request", object_id)
+
     def close(self) -> None:
         """Free the engine, after an encode that is running. Closing twice is allowed."""
         self._is_closed = True

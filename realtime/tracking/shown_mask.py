@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from realtime.errors import CommandRejected
 from realtime.tracking.dwell.observation import DwellInput
 from realtime.tracking.dwell.state_machine import DwellStateMachine
 from realtime.tracking.gaze.estimate import GazeEstimate
@@ -42,6 +43,16 @@ class ShownMask:
         """Drop the shown mask."""
         self.dwell.clear()
         self.mask = self.fixed_level = None
+
+    def check_shown(self, object_id: int | None) -> int:
+        """Return the shown object's id; raises `CommandRejected` without one, or unless it is `object_id`."""
+        shown = self.dwell.shown_id
+        if self.mask is not None and object_id in (None, shown):
+            return shown
+        there = "nothing is" if self.mask is None else f"{shown} is"
+        raise CommandRejected(
+            "nothing is on show" if object_id is None else f"object {object_id} is not on show, {there}"
+        )
 
     def update(
         self,

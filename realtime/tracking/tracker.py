@@ -9,7 +9,8 @@
     6. `mask_preview`: while no keyframe shows the object, motion and colours of the newest frames do
 
 One thread, no sockets, no clock of its own: the same inputs give the same results. Commands of the
-user between two frames (`step_level`, `step_alternative`, `hold`, `clear`) override the gaze, see `user_overrides`.
+user between two frames (`step_level`, `step_alternative`, `hold`, `clear`) override the gaze, see `user_overrides`;
+`confirm` tells subscribers that the shown object is meant.
 """
 
 from __future__ import annotations
@@ -29,16 +30,18 @@ from realtime.tracking.mask_carrier import MaskCarrier
 from realtime.tracking.mask_decoding import GazeMaskDecoder
 from realtime.tracking.mask_preview import MaskPreviewer
 from realtime.tracking.mask_refinement import MaskRefiner
+from realtime.tracking.mask_selection import Belief
 from realtime.tracking.motion.flow_chain import FlowChain
 from realtime.tracking.motion.optical_flow import FlowHistory
+from realtime.tracking.object_confirmation import ObjectConfirmer
 from realtime.tracking.object_names import ObjectNamer
-from realtime.tracking.prompter import MaskPrompter
+from realtime.tracking.prompter import MaskPrompter, PromptResult
 from realtime.tracking.recognition_memory import RecognitionMemory
 from realtime.tracking.settings import TrackerOutput, TrackerSettings
 from realtime.tracking.shown_mask import ShownMask
 from realtime.tracking.tracked_mask import TrackedMask
 from realtime.tracking.user_overrides import ExternalObjects, UserOverrides, find_next_level
-from realtime.types import Frame, GazeSample
+from realtime.types import ConfirmationMeans, Frame, GazeSample
 
 __all__ = ["Tracker", "TrackerOutput", "TrackerSettings"]
 
@@ -71,6 +74,7 @@ class Tracker:
         self._refiner = MaskRefiner(clock_ns, use.clean, use.frame_share, hurry=not frame_time)
         self._shown = ShownMask(clock_ns, use, self._motion, self._refiner)
         self._previewer = MaskPreviewer(clock_ns, use.preview, self._motion, use.dwell.switch_s)
+        self._confirmer = ObjectConfirmer(use.dwell.confirm_s)
         self._overrides = UserOverrides()
         self._frame: Frame | None = None
         self._keyframe: Keyframe | None = None
@@ -103,9 +107,9 @@ class Tracker:
             self._now_ns, frame, estimate, decoded, warped, level=self._decoder.level,
             is_broken=before is not None and since is None, is_held=self._overrides.is_held,
         )  # fmt: skip
-        shown = self._shown.mask
+        shown, confirmed = self._shown.mask, self._confirmer.update(result, frame.captured_ns, self._now_ns)
         if result is not None and shown is not None:
-            result = replace(result, label=self._namer.name_object(result.object, shown))
+            result = replace(result, label=self._namer.name_object(result.object, shown), confirmed=confirmed)
         if self._shown.mask is None:
             self._overrides = replace(self._overrides, is_held=False)
         should_encode, origin = self._should_encode(frame), self._shown.provenance
@@ -158,7 +162,7 @@ class Tracker:
             index, level = found
             self._shown.fixed_level, self._shown.is_level_chosen = level, True
             self._shown.dwell.set_level(level)
-            self._overrides = replace(self._overrides, candidate=(answer, index), belief=None)
+            self._choose_candidate(answer, index, None)
 
     def step_alternative(self, step: int) -> int:
         """Show the next (1) or previous (-1) mask that may be meant, most probable first, while its object is shown.
@@ -180,7 +184,7 @@ class Tracker:
         self._decoder.follow(belief)
         self._shown.fixed_level = None
         self._shown.dwell.set_level(None)
-        self._overrides = replace(self._overrides, candidate=(answer, chosen.index), belief=belief)
+        self._choose_candidate(answer, chosen.index, belief)
         return self._shown.dwell.shown_id
 
     def hold(self, on: bool, object_id: int | None = None) -> int:
@@ -189,15 +193,29 @@ class Tracker:
         An object that is lost, by a cut or outside the picture, is released. Raises `CommandRejected` when nothing is
         shown, or another object than `object_id`.
         """
-        shown = self._shown.dwell.shown_id
-        if on and (self._shown.mask is None or object_id not in (None, shown)):
-            there = "nothing is" if self._shown.mask is None else f"{shown} is"
-            raise CommandRejected(
-                f"object {object_id} is not on show, {there}" if object_id is not None else "nothing is on show"
-            )
+        shown = self._shown.check_shown(object_id) if on else self._shown.dwell.shown_id
         self._prompter.clear_mask_prompt()
         self._overrides = replace(self._overrides, is_held=on)
         return shown
+
+    def confirm(
+        self, by: ConfirmationMeans = "request", object_id: int | None = None, seen_ns: int | None = None
+    ) -> int:
+        """Confirm the shown object, and return its id; its masks are `confirmed` from the next frame on.
+
+        It stays so until it is lost, another object or another of its masks is shown, or another confirmation follows.
+        seen_ns: capture of the frame in which the wearer confirms; None: now. Raises `CommandRejected` when nothing
+        is shown, or another object than `object_id`, or nothing was shown in that frame yet.
+        """
+        shown = self._shown.check_shown(object_id)
+        now_ns = self._now_ns if self._frame_time and self._now_ns is not None else self._clock_ns()
+        self._confirmer.confirm(by, now_ns, seen_ns)
+        return shown
+
+    def _choose_candidate(self, answer: PromptResult, index: int, belief: Belief | None) -> None:
+        """Show another mask from the next frame on; a confirmation was of the present one."""
+        self._confirmer.revoke()
+        self._overrides = replace(self._overrides, candidate=(answer, index), belief=belief)
 
     def clear(self) -> None:
         """Show nothing until a new fixation begins; the present one does not count."""
@@ -229,6 +247,7 @@ class Tracker:
         ):  # fmt: skip
             part.reset()
         self._shown.restart()
+        self._confirmer.reset()
         self._frame = self._keyframe = None
         self._overrides = UserOverrides()
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from realtime.errors import DwellSettingsError
 from realtime.tracking.setting_checks import check_settings
 
-_MAY_BE_ZERO = ("preview_s", "switch_s", "lock_s", "remember", "remember_told", "steps")
+_MAY_BE_ZERO = ("preview_s", "switch_s", "lock_s", "remember", "remember_told", "steps", "confirm_s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,10 @@ class DwellSettings:
     """The fixation that makes one step; everyday fixations last 0.2 to 0.5 s, so this is deliberate. A pursuit
     makes none."""
 
+    confirm_s: float = 0.0
+    """Rest of the eyes on the shown object that confirms it, for robots that wait for it; 0 for never. 1 to 2 s is
+    longer than the eyes rest on what is only seen; each long look confirms."""
+
     def __post_init__(self) -> None:
         """Check every setting; raises `DwellSettingsError`."""
         check_settings(self, "dwell", DwellSettingsError, _MAY_BE_ZERO)
@@ -50,6 +54,11 @@ class DwellSettings:
                 raise DwellSettingsError(f"dwell setting {name} must be within 0..1, got {getattr(self, name)!r}")
         if self.recall_area_ratio < 1:
             raise DwellSettingsError(f"dwell setting recall_area_ratio must be >= 1, got {self.recall_area_ratio!r}")
+        if 0 < self.confirm_s < self.lock_s:
+            raise DwellSettingsError(
+                f"dwell setting confirm_s ({self.confirm_s!r}) must be at least lock_s ({self.lock_s!r}), or 0: a "
+                "confirmation takes a longer rest than a choice"
+            )
         if self.lost_s <= self.switch_s:
             raise DwellSettingsError(
                 f"dwell setting lost_s ({self.lost_s!r}) must be longer than switch_s ({self.switch_s!r}), "

@@ -58,6 +58,7 @@ def live(clip, tmp_path_factory):
             with suppress(WireError):  # without an alternative it is refused, and recorded all the same
                 robot.step_alternative()
             robot.hold()
+            robot.confirm()
             eventually(lambda: view.masks() > 30, "masks")
             robot.release()
     finally:
@@ -133,8 +134,9 @@ def test_a_recording_holds_the_whole_run(live):
         assert numbers == list(range(len(numbers)))
     assert all(frame.exact for frame in live.read_frames())
     commands = [command.verb for turn in tracker_calls(live) for command in turn.commands]
-    assert commands == ["know", "next", "hold", "hold"]
+    assert commands == ["know", "next", "hold", "confirm", "hold"]
     assert "held" in {mask.state for mask in masks_of(live)}
+    assert {mask.confirmed.by for mask in masks_of(live) if mask.confirmed} == {"request"}
     frames = {frame.key for frame in live.read_frames()}
     assert {turn.frame for turn in tracker_calls(live) if turn.frame} <= frames
 

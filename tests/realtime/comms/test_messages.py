@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from realtime.comms.envelope import pack, unpack
 from realtime.comms.messages import HealthMessage, KeyframeMessage, MaskMessage, OverlayMessage, read_message
 from realtime.errors import WireError
-from realtime.types import FrameRef, GazeRef, KeyframeRef, MaskAlternative, RecognizedName, TimingNs
+from realtime.types import Confirmation, FrameRef, GazeRef, KeyframeRef, MaskAlternative, RecognizedName, TimingNs
 
 ENVELOPE = {"v": 1, "stream": "s", "seq": 4, "published_ns": 5}
 FRAME = FrameRef(7, 1.25, 6, 4)
@@ -64,6 +64,21 @@ def test_a_label_round_trips_and_is_published_only_where_it_is_known():
 def test_wrong_labels_are_refused(wrong):
     with pytest.raises(WireError):
         read_message("mask", pack({**ENVELOPE, **message().to_fields(), "label": wrong}))
+
+
+def test_a_confirmation_round_trips_and_is_published_only_where_there_is_one():
+    confirmed = Confirmation("pinch", 3, 2**62)
+    assert through("mask", message(confirmed=confirmed)).confirmed == confirmed
+    assert "confirmed" not in message().to_fields()
+    assert through("mask", message()).confirmed is None
+
+
+@pytest.mark.parametrize(
+    "wrong", ["key", {"by": "key"}, {"by": "shout", "number": 1, "at_ns": 2}, {"by": "key", "number": 1.5, "at_ns": 2}]
+)
+def test_wrong_confirmations_are_refused(wrong):
+    with pytest.raises(WireError):
+        read_message("mask", pack({**ENVELOPE, **message().to_fields(), "confirmed": wrong}))
 
 
 def test_alternatives_are_published_only_where_there_are_any():

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from realtime.comms.requests import (
     AlternativeRequest,
+    ConfirmRequest,
     EverythingRequest,
     HistoryRequest,
     HoldRequest,
@@ -33,6 +34,8 @@ from realtime.errors import WireError
         ({"ask": "release"}, ReleaseRequest()),
         ({"ask": "hold"}, HoldRequest()),
         ({"ask": "hold", "object": 4}, HoldRequest(4)),
+        ({"ask": "confirm"}, ConfirmRequest()),
+        ({"ask": "confirm", "object": 4}, ConfirmRequest(4)),
         ({"ask": "alternative"}, AlternativeRequest(1)),
         ({"ask": "alternative", "step": -1}, AlternativeRequest(-1)),
         ({"ask": "snapshot"}, SnapshotRequest("png")),
@@ -73,6 +76,7 @@ def test_numpy_numbers_are_packed_and_other_objects_refused():
     [
         ({"ask": "reboot"}, "ask is 'reboot'; known are status, hold"),
         ({"ask": "hold", "object": "cup"}, "object must be a whole number, got 'cup'"),
+        ({"ask": "confirm", "by": "pinch"}, "confirm knows no 'by'"),
         ({"ask": "alternative", "step": 2}, "step must be one of"),
         ({"ask": "history"}, "object must be a whole number, got None"),
         (

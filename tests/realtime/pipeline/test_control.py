@@ -32,6 +32,10 @@ class Tracker:
             raise CommandRejected("object 9 is not on show, 4 is")
         return 4
 
+    def confirm(self, by, object_id=None, seen_ns=None):
+        self.calls.append(("confirm", by, object_id, seen_ns))
+        return 4
+
     def clear(self):
         self.calls.append(("clear",))
 
@@ -54,6 +58,7 @@ def test_each_steering_verb_is_one_call():
         ("step_alternative", -1),
         ("hold", False),
         ("clear",),
+        ("confirm", "key", None, None),
         ("add_external_objects", KNOWN),
     ]
 

@@ -85,6 +85,21 @@ def test_the_fixated_object_is_held_and_released(robot, running):
     assert not robot.status()["held"]
 
 
+def test_the_fixated_object_is_confirmed(robot, running):
+    object_id = robot.hold()  # so that it stays on show
+    with MaskSubscriber(running[0]) as subscriber:
+        begun_ns = now_ns()
+        for _ in range(2):
+            assert robot.confirm(object_id) == object_id
+        eventually(lambda: (m := subscriber.newest()) is not None and m.confirmed is not None, "a confirmed mask")
+        message = subscriber.newest(timeout_s=60)
+        assert (message.object, message.confirmed.by) == (object_id, "request")
+        assert message.confirmed.number >= 1
+        assert begun_ns < message.confirmed.at_ns < now_ns()
+        with pytest.raises(WireError, match=f"object {object_id + 90} is not on show, {object_id} is"):
+            robot.confirm(object_id + 90)
+
+
 def test_a_snapshot_has_every_pixel_and_its_mask(robot):
     picture = robot.snapshot()
     assert picture.image.shape == (scene.SIZE[1], scene.SIZE[0], 3)

@@ -37,7 +37,9 @@ SAMPLES = st.builds(
 )  # fmt: skip
 KEYS = st.builds(FrameKey, st.integers(0, 2**53), NS)
 ENCODED = st.builds(EncodedKeyframe, KEYS, NS, NS)
-COMMANDS = st.builds(UserCommand, st.sampled_from(USER_VERBS), st.booleans())
+MEANS = st.sampled_from(["key", "request", "pinch"])
+CONFIRMS = st.builds(UserCommand, st.just("confirm"), object=st.none() | NS, by=MEANS, seen_ns=st.none() | NS)
+COMMANDS = st.builds(UserCommand, st.sampled_from(USER_VERBS), st.booleans()) | CONFIRMS
 CLOCK = st.lists(NS, max_size=5).map(tuple)
 CALLS = st.one_of(
     st.builds(
@@ -67,6 +69,15 @@ def test_samples_and_tracker_calls_round_trip(sample, call):
 def test_a_sample_without_an_event_has_the_bytes_of_earlier_versions():
     sample = GazeSample(1.0, 2.0, "px", 0.9, 3.0, 4, 5)
     assert pack_sample(sample) == msgpack.packb([1.0, 2.0, "px", 0.9, 3.0, 4, 5, None, None])
+
+
+def test_other_commands_have_the_bytes_of_earlier_versions():
+    data = pack_tracker_call(
+        TrackerCall("frame", FrameKey(5, 6), commands=(UserCommand("hold"), UserCommand("confirm")))
+    )
+    hold, confirm = msgpack.unpackb(data)["commands"]
+    assert hold == {"verb": "hold", "on": True, "object": None, "known": None}
+    assert confirm.keys() - hold.keys() == {"by", "seen_ns"}
 
 
 def test_external_objects_round_trip():
