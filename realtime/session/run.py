@@ -19,6 +19,7 @@ from realtime.pipeline.control import USER_VERBS
 from realtime.pipeline.pipeline import Pipeline
 from realtime.session.engine import (
     CancellableProgress,
+    check_recognizer,
     open_engine,
     open_recognizer,
     preload_engine,
@@ -66,6 +67,7 @@ def run(config: RunConfig, view: RunView, *, window: bool = False, stop: threadi
 def _build_pipeline(
     config: RunConfig, view: RunView, inputs: RunInputs, outputs: RunOutputs, interrupts: InterruptHandler
 ) -> Pipeline:
+    check_recognizer(config.engine, config.models)
     is_fast = inputs.is_faster_than_real_time
     observed = ObservedProgress(view.progress)
     progress, check = CancellableProgress(observed, interrupts), outputs.calibration_check

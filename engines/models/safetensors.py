@@ -1,0 +1,38 @@
+"""Reads files of the safetensors format: a JSON header, then arrays; nothing in them is run."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+
+from engines.base import ModelError
+from engines.models.weight_arrays import ModelWeights
+
+KINDS = {"F32": np.float32, "F16": np.float16, "F64": np.float64, "I64": np.int64, "I32": np.int32}
+MAX_HEADER_BYTES = 100_000_000
+"""The format's own limit."""
+
+
+def read_safetensors(file: Path) -> ModelWeights:
+    """Map the arrays of a file into memory, read only; raises `ModelError`."""
+    try:
+        data = np.memmap(file, np.uint8, "r")
+        size = int(data[:8].view("<u8")[0])
+        if not 2 <= size <= min(len(data) - 8, MAX_HEADER_BYTES):
+            raise ValueError("its header is cut off")
+        header = json.loads(data[8 : 8 + size].tobytes())
+        header.pop("__metadata__", None)
+        arrays = {}
+        for name, entry in header.items():
+            begin, end = entry["data_offsets"]
+            kind, shape = np.dtype(KINDS[entry["dtype"]]), tuple(map(int, entry["shape"]))
+            if end - begin != math.prod(shape) * kind.itemsize or not 0 <= begin <= end <= len(data) - 8 - size:
+                raise ValueError(f"{name} is cut off")
+            # A buffer of its own type needs no alignment, which older files lack.
+            arrays[name] = np.frombuffer(data, kind, math.prod(shape), 8 + size + begin).reshape(shape)
+    except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+        raise ModelError(f"{file} is not a readable safetensors file ({error}); fetch it again") from error
+    return ModelWeights(arrays, file)
