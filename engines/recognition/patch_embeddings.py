@@ -115,8 +115,8 @@ class PatchEmbeddings:
         """Average the embeddings under (K, h, w) masks by the share of each patch that is covered, to length 1."""
         rows, columns, width = self.patches.shape
         sums = np.add.reduceat(masks, _block_starts(masks.shape[2], columns), axis=2, dtype=np.float32)
-        weights = np.add.reduceat(sums, _block_starts(masks.shape[1], rows), axis=1).reshape(len(masks), -1)
-        return normalize(weights @ self.patches.reshape(-1, width))
+        shares = np.add.reduceat(sums, _block_starts(masks.shape[1], rows), axis=1).reshape(-1, rows * columns)
+        return normalize(shares @ self.patches.reshape(-1, width))
 
 
 def _block_starts(cells: int, blocks: int) -> NDArray[np.intp]:

@@ -5,9 +5,12 @@ import json
 import numpy as np
 
 VOCABULARY = 49408
+FILE = "open_clip_model.safetensors"
 
 
-def make_clip(seed=0, *, width=128, depth=2, patch_px=16, grid=4, text_width=64, text_depth=2, embedding=32):
+def make_clip(
+    seed=0, *, scale=100.0, width=128, depth=2, patch_px=16, grid=4, text_width=64, text_depth=2, embedding=32
+):
     """Make the weights of both towers by their names, of the sizes of a tiny network."""
     random = np.random.default_rng(seed)
 
@@ -39,10 +42,16 @@ def make_clip(seed=0, *, width=128, depth=2, patch_px=16, grid=4, text_width=64,
         "positional_embedding": normal(77, text_width, scale=0.5),
         "text_projection": normal(text_width, embedding, scale=text_width**-0.5),
         "token_embedding.weight": normal(VOCABULARY, text_width),
-        "logit_scale": np.float32(np.log(100.0)),
+        "logit_scale": np.float32(np.log(scale)),
         **norm("visual.ln_pre", width), **norm("visual.ln_post", width), **norm("ln_final", text_width),
         **tower("visual.", width, depth), **tower("", text_width, text_depth),
     }  # fmt: skip
+
+
+def write_clip(folder, **more):
+    """Write a tiny network's weights under the published name; returns the folder."""
+    write_safetensors(folder / FILE, make_clip(**more))
+    return folder
 
 
 def write_safetensors(file, arrays):
