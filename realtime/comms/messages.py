@@ -143,8 +143,9 @@ class KeyframeMessage(PublishedMessage):
 
 @dataclass(frozen=True, slots=True)
 class HealthMessage(PublishedMessage):
-    """The health of the publisher, once a second; topic `health`. `rates` in Hz, `latency_ms` percentiles by name.
+    """The health of the publisher, once a second and when `state` changes; topic `health`.
 
+    rates: in Hz. latency_ms: percentiles by name.
     wall_ns: the host's wall clock minus its monotonic clock, which makes a `_ns` a time of day; 0 where it is unknown.
     doing, progress, remaining_s: while `preparing`, the present step, how much of it is complete, 0 to 1, and the
         seconds it will still take; None where that is unknown.

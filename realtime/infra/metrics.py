@@ -10,6 +10,8 @@ import numpy as np
 
 WINDOW_NS = 5_000_000_000
 """Rates and percentiles describe the last five seconds: long enough for a p99, short enough to see a change."""
+PERIOD_EVENTS = 30
+"""Events of which the period of a stream is the mean: a second of video."""
 _MAX_EVENTS = 16384  # per name: 5 s at 3 kHz, beyond any eye tracker
 
 
@@ -57,6 +59,14 @@ class MetricsRegistry:
         with self._lock:
             ticks = self._ticks.get(name)
             return now_ns - ticks[-1] if ticks else None
+
+    def measure_period_ns(self, name: str) -> int | None:
+        """Return the mean time between the last `PERIOD_EVENTS` events `name`, ns; None while there are fewer."""
+        with self._lock:
+            ticks = self._ticks.get(name)
+            if ticks is None or len(ticks) < PERIOD_EVENTS:
+                return None
+            return (ticks[-1] - ticks[-PERIOD_EVENTS]) // (PERIOD_EVENTS - 1)
 
     def snapshot(self, now_ns: int) -> MetricsSnapshot:
         """Summarize the window of `WINDOW_NS` that ends at `now_ns`."""

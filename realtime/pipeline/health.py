@@ -10,6 +10,10 @@ HealthState = Literal["starting", "preparing", "running", "idle", "degraded", "s
 """idle: nothing is wrong, but no gaze is on the picture. degraded: something does not work as it should."""
 SILENT_NS = 1_000_000_000
 """Frames arrive at 5 Hz or more and gaze at 30 Hz or more: a second without either is an error, not a pause."""
+MISSED_PERIODS = 10
+"""A stream that was faster is silent after so many of its periods, as in openpilot's health contract."""
+BLINK_NS = 600_000_000
+"""But not sooner than this: an eye tracker may send nothing during a blink, and a network may pause."""
 
 
 def assess_health(
@@ -22,16 +26,23 @@ def assess_health(
     frame_age_ns: int | None,
     gaze_age_ns: int | None,
     on_picture_age_ns: int | None,
+    frame_period_ns: int | None = None,
+    gaze_period_ns: int | None = None,
     error: str = "",
 ) -> tuple[HealthState, str]:
     """Return the state and its reason; the reason is empty when nothing is wrong.
 
-    Ages are ns since the last frame, gaze sample and gaze sample on the picture; None if there was none.
+    Ages are ns since the last frame, gaze sample and gaze sample on the picture; None if there was none. Periods are
+    those of the last frames and samples, ns; None while they are unknown.
     error: the present errors of stages and observers, "" if there are none.
     """
     if is_stopping:
         return "stopping", ""
-    reasons = [_explain_silence("frames", frames, frame_age_ns), _explain_silence("gaze", gaze, gaze_age_ns), error]
+    reasons = [
+        _explain_silence("frames", frames, frame_age_ns, frame_period_ns),
+        _explain_silence("gaze", gaze, gaze_age_ns, gaze_period_ns),
+        error,
+    ]
     problem = "; ".join(filter(None, reasons))
     hint = next((source.reason for source in (frames, gaze) if source.state == "idle"), "")
     if not is_ready:
@@ -43,13 +54,18 @@ def assess_health(
     return ("idle", hint) if hint else ("running", "")
 
 
-def _explain_silence(kind: str, source: SourceStatus, age_ns: int | None) -> str:
+def _explain_silence(kind: str, source: SourceStatus, age_ns: int | None, period_ns: int | None) -> str:
     if source.state == "idle":
         return ""
     if source.state == "ended":
         return f"{kind}: ended" + (f" ({source.reason})" if source.reason else "")
-    if age_ns is not None and age_ns < SILENT_NS:  # a source that works may have something to say, too
+    if age_ns is not None and age_ns < limit_silence(period_ns):  # a source that works may have something to say, too
         return f"{kind}: {source.reason}" if source.state == "running" and source.reason else ""
-    since = "none yet" if age_ns is None else f"none for {age_ns / 1e9:.0f} s"
+    since = "none yet" if age_ns is None else "stopped"
     cause = source.reason or ("" if source.state == "running" else source.state)
     return f"{kind}: {since}" + (f" ({cause})" if cause else "")
+
+
+def limit_silence(period_ns: int | None) -> int:
+    """Return after which time without a message a stream of this period is silent, ns."""
+    return SILENT_NS if period_ns is None else min(max(MISSED_PERIODS * period_ns, BLINK_NS), SILENT_NS)

@@ -1,4 +1,4 @@
-"""Publishes `health` once a second on the health thread."""
+"""Publishes `health` once a second, and at once when the state changes, on the health thread."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from realtime.infra.machine import measure_memory_mib
 from realtime.infra.output import escape_controls, redact_passwords
 from realtime.pipeline.context import PipelineContext
 from realtime.pipeline.encode_worker import EncodeWorker
-from realtime.pipeline.health import assess_health
+from realtime.pipeline.health import HealthState, assess_health
 from realtime.types import FrameSource, GazeSource, SourceStatus
 
-HEALTH_S = 1.0
+HEALTH_S, CHECK_S = 1.0, 0.1
+"""Periods of publishing, and of checking whether the state has changed, which is published at once."""
 STUCK_NS = 5_000_000_000  # slower than any encoder on any machine this is for
 
 
@@ -28,13 +29,16 @@ class HealthReporter:
         self._context, self._frames, self._gaze, self._encode_worker = context, frames, gaze, encode_worker
         self.decoder: Decoder | None = None
         """Its engine is published; None until the engine is open."""
+        self._state: HealthState | None = None  # the last published
 
     def run(self) -> None:
-        """Publish once a second until the pipeline stops; the body of the health thread."""
-        while True:
+        """Publish once a second and whenever the state changes, until the pipeline stops; the health thread's body."""
+        while not self._context.stopping.is_set():
             self.report()
-            if self._context.stopping.wait(HEALTH_S):
-                return
+            reported_ns = now_ns()
+            while not self._context.stopping.wait(CHECK_S) and now_ns() - reported_ns < HEALTH_S * 1e9:
+                if self._assess(now_ns())[0] != self._state:
+                    break
 
     def report(self) -> None:
         """Publish `health` once and call the observers' `on_health`. From any thread."""
@@ -45,15 +49,9 @@ class HealthReporter:
 
     def _collect(self) -> HealthMessage:
         context, at_ns = self._context, now_ns()
-        errors = self._errors(at_ns)
+        state, reason = self._assess(at_ns)
+        self._state = state
         frames, gaze = self._frames.status(), self._gaze.status()
-        state, reason = assess_health(
-            is_ready=context.ready.is_set(), is_opening=context.is_opening, is_stopping=context.stopping.is_set(),
-            frames=frames, gaze=gaze,
-            frame_age_ns=context.metrics.age_ns("frames", at_ns), gaze_age_ns=context.metrics.age_ns("gaze", at_ns),
-            on_picture_age_ns=None if context.on_picture_ns is None else at_ns - context.on_picture_ns,
-            error="; ".join(errors),
-        )  # fmt: skip
         snapshot = context.metrics.snapshot(at_ns)
         dropped = self._count_drops(snapshot.dropped, frames, gaze)
         engine = asdict(self.decoder.info) if self.decoder is not None else {}
@@ -63,6 +61,17 @@ class HealthReporter:
         return HealthMessage(
             state, escape_controls(redact_passwords(reason)), snapshot.rates, snapshot.latency_ms, dropped,
             measure_memory_mib(), engine, wall_ns(), **step,
+        )  # fmt: skip
+
+    def _assess(self, at_ns: int) -> tuple[HealthState, str]:
+        context, metrics = self._context, self._context.metrics
+        return assess_health(
+            is_ready=context.ready.is_set(), is_opening=context.is_opening, is_stopping=context.stopping.is_set(),
+            frames=self._frames.status(), gaze=self._gaze.status(),
+            frame_age_ns=metrics.age_ns("frames", at_ns), gaze_age_ns=metrics.age_ns("gaze", at_ns),
+            frame_period_ns=metrics.measure_period_ns("frames"), gaze_period_ns=metrics.measure_period_ns("gaze"),
+            on_picture_age_ns=None if context.on_picture_ns is None else at_ns - context.on_picture_ns,
+            error="; ".join(self._errors(at_ns)),
         )  # fmt: skip
 
     def _errors(self, at_ns: int) -> list[str]:

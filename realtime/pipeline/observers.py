@@ -57,7 +57,7 @@ class PipelineObserver:
         """Receive a command that is not the tracker's, with the newest result; on the track thread."""
 
     def on_health(self, health: HealthMessage) -> None:
-        """Receive the state of the run, once a second; on the health thread."""
+        """Receive the state of the run, once a second and when it changes; on the health thread."""
 
     def drop_counts(self) -> Mapping[str, int]:
         """Return the numbers of dropped items by name, for `health`."""

@@ -22,4 +22,4 @@ class RunView(Protocol):
         """Learn that masks of `source` are published at `endpoint` from now on."""
 
     def on_health(self, health: HealthMessage) -> None:
-        """Receive the state of the run, once a second; on the health thread."""
+        """Receive the state of the run, once a second and when it changes; on the health thread."""

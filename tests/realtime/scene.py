@@ -15,7 +15,7 @@ SIZE = (320, 240)
 RADIUS = 40
 
 
-def centre(index: int, speed: float = 2.0) -> tuple[float, float]:
+def centre(index: float, speed: float = 2.0) -> tuple[float, float]:
     """Compute the disc's centre in a frame, px: from left to right and back."""
     span = SIZE[0] - 2 * RADIUS - 40
     at = (index * speed) % (2 * span)

@@ -85,7 +85,7 @@ class PupilSource(ThreadedSource):
     def _accept(self, timestamp: float, received_ns: int) -> int:
         """Set the state `running` for a usable message, and return its capture time on the host.
 
-        That is the receive time before the first probe, and while the device's clock may have been set.
+        That is the receive time before the first probe, and where the device's clock has been set back by much.
         """
         self._good_ns = received_ns
         self._flaw = self._flaw_detail = ""
@@ -100,17 +100,15 @@ class PupilSource(ThreadedSource):
             self._wake.set()
         self._lag_ns = lag_ns
         mapped_ns = self._clock.host_ns(timestamp)
-        if mapped_ns is None or self._clock_doubt_ns >= self._probed_ns:
-            self._monitor.set_state("running")
-            return received_ns
-        if received_ns - mapped_ns > MAX_AGE_NS:
+        is_doubted = self._clock_doubt_ns >= self._probed_ns
+        reason, captured_ns = "", received_ns
+        if mapped_ns is not None and received_ns - mapped_ns <= MAX_AGE_NS:
+            captured_ns = min(mapped_ns, received_ns)  # in doubt too: a message that a network held back is not new
+        elif mapped_ns is not None and not is_doubted:
             late_s = (received_ns - mapped_ns) / 1e9
-            self._monitor.set_state(
-                "running", f"the times of {self._topic!r} are {late_s:.0f} s behind the device's clock; {_USED}"
-            )
-            return received_ns
-        self._monitor.set_state("running")
-        return min(mapped_ns, received_ns)
+            reason = f"the times of {self._topic!r} are {late_s:.0f} s behind the device's clock; {_USED}"
+        self._monitor.set_state("running", reason)
+        return captured_ns
 
     def _poll_remote(self) -> None:
         pause_s = 0.1

@@ -54,7 +54,7 @@ def test_the_line_shows_how_far_the_preparation_is():
     assert format_status_line(health(**step)).startswith("preparing: building the encoder  |")
 
 
-REASON = "frames: none for 3 s (no answer from tcp://192.168.100.200:50020; start the device there)"
+REASON = "frames: stopped (no answer from tcp://192.168.100.200:50020; start the device there)"
 
 
 @pytest.mark.parametrize("width", [20, 40, 79, 100, 119, 200])

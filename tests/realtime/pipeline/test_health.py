@@ -16,10 +16,14 @@ INPUTS = dict(is_ready=True, is_stopping=False, frames=FINE, gaze=FINE, frame_ag
     [
         ({}, "running", ""),
         ({"is_ready": False, "frame_age_ns": None, "frames": GONE}, "starting", "frames: none yet (asking tcp://10.0.0.1:50020)"),
-        ({"frame_age_ns": 3 * S, "frames": GONE}, "degraded", "frames: none for 3 s (asking tcp://10.0.0.1:50020)"),
+        ({"frame_age_ns": 3 * S, "frames": GONE}, "degraded", "frames: stopped (asking tcp://10.0.0.1:50020)"),
         ({"gaze_age_ns": None}, "degraded", "gaze: none yet"),
+        ({"frame_age_ns": S * 7 // 10}, "running", ""),
+        ({"frame_age_ns": S * 7 // 10, "frame_period_ns": S // 30}, "degraded", "frames: stopped"),
+        ({"gaze_age_ns": S // 2, "gaze_period_ns": S // 200}, "running", ""),  # a blink
+        ({"gaze_age_ns": S * 9 // 10, "gaze_period_ns": S // 5}, "running", ""),
         ({"gaze_age_ns": 2 * S, "frame_age_ns": 5 * S}, "degraded",
-         "frames: none for 5 s; gaze: none for 2 s"),
+         "frames: stopped; gaze: stopped"),
         ({"frames": SourceStatus("ended")}, "degraded", "frames: ended"),
         ({"frames": SourceStatus("ended", "a.mp4 was cut off")}, "degraded", "frames: ended (a.mp4 was cut off)"),
         ({"error": "encode: out of memory"}, "degraded", "encode: out of memory"),

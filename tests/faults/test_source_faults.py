@@ -1,0 +1,24 @@
+"""A run survives every fault of its source and network: it says so, recovers, and shows nothing stale as new."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.faults.fault_table import SOURCE_FAULTS, FaultStage, SourceFault, inject_fault, open_stage
+
+LASTS_S = 1.0
+
+
+@pytest.fixture(scope="module")
+def stage() -> Iterator[FaultStage]:
+    with open_stage() as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("fault", SOURCE_FAULTS, ids=lambda fault: fault.name)
+def test_a_run_survives(stage: FaultStage, fault: SourceFault) -> None:
+    report = inject_fault(stage, fault, LASTS_S)  # waits for `degraded`, where it must be felt, and for the recovery
+    assert report.stale == 0
+    assert report.states[-1].startswith("running")
