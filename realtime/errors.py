@@ -30,6 +30,10 @@ class TransportError(GazecastError):
     """An address that cannot be used, or a peer that does not reply."""
 
 
+class AccessError(TransportError):
+    """A key that is missing, damaged or not allowed, or an address that needs one."""
+
+
 class RequestTimeout(TransportError):
     """A request without a reply within its time limit; the next request starts anew."""
 

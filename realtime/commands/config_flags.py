@@ -11,6 +11,7 @@ from typing import Any, get_args
 
 from engines.settings import Backend, EngineSettings, Precision
 from realtime.comms.mask_subscriber import DEFAULT_ENDPOINT
+from realtime.config.access import Output
 from realtime.config.schema import RunConfig, load_config
 from realtime.errors import SettingsError
 from realtime.infra.machine import count_nvidia_gpus
@@ -28,6 +29,8 @@ _SETTING_OF_FLAG = {flag: flag for flag in ("source", "gaze", "models", "calibra
     "robot": "objects.robot",
     "foxglove": "publish.foxglove",
     "lerobot": "publish.lerobot",
+    "keys": "access.keys",
+    "insecure": "access.insecure",
 }
 MODELS_HELP = "where weights lie instead of your cache"
 
@@ -50,6 +53,9 @@ def add_config_flags(parser: argparse.ArgumentParser, *, sources: bool = True) -
     add("--engine", metavar="NAME", help="openvino (default), tensorrt, onnxruntime, torch, fake")
     add("--models", type=Path, metavar="DIR", help=MODELS_HELP)
     add("--publish", metavar="tcp://HOST:PORT", help=f"default {DEFAULT_ENDPOINT}")
+    add("--keys", type=Path, metavar="DIR", help="keys for connections from other machines (gazecast keys)")
+    add("--insecure", action="append", choices=get_args(Output), help="let all who can connect read this output, "
+        "without keys or encryption")  # fmt: skip
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="any setting, such as engine.decoder_threads=2")
     if sources:
         add("--source", metavar="SPEC", help="pupil://HOST:PORT, neon:, tobii:, aria:, camera:N, realsense:, "

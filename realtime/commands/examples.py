@@ -117,6 +117,16 @@ EXAMPLES = {
         "gazecast models pull mobile_sam --from usb  # without a network",
     ),
     "gazecast models path": ("gazecast models path mobile_sam",),
+    "gazecast keys": (
+        "gazecast keys new         # once on each machine",
+        "gazecast keys allow KEY   # on the machine that publishes",
+        "gazecast keys trust 10.0.0.5 KEY  # on the machine that reads",
+    ),
+    "gazecast keys new": ("gazecast keys new",),
+    "gazecast keys show": ("gazecast keys show", "gazecast keys show --z85"),
+    "gazecast keys allow": ("gazecast keys allow KEY --name arm --may control,pictures",),
+    "gazecast keys remove": ("gazecast keys remove arm",),
+    "gazecast keys trust": ("gazecast keys trust 10.0.0.5 KEY",),
     "gazecast completion": (
         "source <(gazecast completion bash)  # for this shell; docs: getting started",
         "gazecast completion fish > ~/.config/fish/completions/gazecast.fish",

@@ -12,7 +12,19 @@ from collections.abc import Sequence
 
 from calibration import CalibrationError
 from engines import EngineError
-from realtime.commands import calibrate, completion, config, demo, doctor, engine, models, recordings, run, simulate
+from realtime.commands import (
+    calibrate,
+    completion,
+    config,
+    demo,
+    doctor,
+    engine,
+    keys,
+    models,
+    recordings,
+    run,
+    simulate,
+)
 from realtime.commands.config_flags import Execute
 from realtime.commands.parser import CommandParser, PrintVersion
 from realtime.commands.segment import command as segment
@@ -52,7 +64,7 @@ def build_parser() -> CommandParser:
     parser.add_argument("--version", action=PrintVersion, help="print the version and exit")
     parser.add_argument("--verbose", action="store_true", help="log more, with tracebacks")
     verbs = parser.add_subparsers(metavar="VERB", required=True)
-    for module in (run, config, simulate, demo, recordings, doctor, calibrate, engine, segment, models):
+    for module in (run, config, simulate, demo, recordings, doctor, calibrate, engine, segment, models, keys):
         module.add_verb(verbs)
     completion.add_verb(verbs, parser)
     return parser

@@ -1,7 +1,8 @@
-"""Checks host names, so that a misspelt one is reported instead of waited for."""
+"""Checks host names: whether they resolve, and whether only this machine can reach them."""
 
 from __future__ import annotations
 
+import ipaddress
 import socket
 
 from realtime.errors import TransportError
@@ -18,3 +19,13 @@ def check_host(host: str) -> None:
 def explain_unresolved(host: str) -> str:
     """Return the error for a host that cannot be resolved."""
     return f"cannot resolve {host}: check the name or give its IP address"
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether only this machine can reach a host that is listened at."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Literal, overload
 
 from realtime.comms.messages import HealthMessage, KeyframeMessage, MaskMessage, Message, OverlayMessage, read_message
 from realtime.comms.object3d import Object3dMessage
-from realtime.comms.sockets.base import check_endpoint_host
+from realtime.comms.sockets.base import check_endpoint_host, find_access
 from realtime.comms.sockets.subscription import TopicSubscription
 from realtime.errors import WireError
 
@@ -22,10 +23,23 @@ class MaskSubscriber:
     the contract are counted in `bad` and skipped. Use it from one thread, best in a `with` block.
     """
 
-    def __init__(self, endpoint: str = DEFAULT_ENDPOINT, topics: Sequence[Topic] = ("mask",)) -> None:
-        """Connect; raises `TransportError` for an invalid address, or a host that cannot be resolved."""
+    def __init__(
+        self,
+        endpoint: str = DEFAULT_ENDPOINT,
+        topics: Sequence[Topic] = ("mask",),
+        *,
+        keys: Path | None = None,
+        server_key: str | None = None,
+    ) -> None:
+        """Connect; raises `TransportError` for an invalid address, or a host that cannot be resolved.
+
+        keys: folder of this machine's keys, by default $GAZECAST_KEYS, else that of `gazecast keys`. server_key: the
+        publisher's public key, by default $GAZECAST_SERVER_KEY, else the one that `gazecast keys trust` keeps for the
+        host; without any, no keys are used. Raises `AccessError` for keys that are missing or damaged.
+        """
         check_endpoint_host(endpoint)
-        self._subscriptions = {topic: TopicSubscription(endpoint, topic) for topic in topics}
+        access = find_access(endpoint, keys, server_key)
+        self._subscriptions = {topic: TopicSubscription(endpoint, topic, access=access) for topic in topics}
         self.bad = 0
 
     @overload
@@ -40,7 +54,10 @@ class MaskSubscriber:
     def newest(self, topic: Literal["object3d"], timeout_s: float = 1.0) -> Object3dMessage | None: ...
 
     def newest(self, topic: Topic = "mask", timeout_s: float = 1.0) -> Message | None:
-        """Wait for the newest unread message of `topic`; None after the timeout, or if it was invalid."""
+        """Wait for the newest unread message of `topic`; None after the timeout, or if it was invalid.
+
+        Raises `AccessError` while the publisher refuses this subscriber; a later call tries again.
+        """
         if topic not in self._subscriptions:
             raise ValueError(f"not subscribed to {topic!r}, only to {', '.join(self._subscriptions)}")
         payload = self._subscriptions[topic].receive(timeout_s)

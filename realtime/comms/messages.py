@@ -7,7 +7,7 @@ the centre of the top-left pixel is (0, 0).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any, Literal, get_args
 
 import msgspec
@@ -149,6 +149,7 @@ class HealthMessage(PublishedMessage):
     wall_ns: the host's wall clock minus its monotonic clock, which makes a `_ns` a time of day; 0 where it is unknown.
     doing, progress, remaining_s: while `preparing`, the present step, how much of it is complete, 0 to 1, and the
         seconds it will still take; None where that is unknown.
+    access: who may connect, by output: loopback (this machine only), keys (allowed clients), open (everybody).
     """
 
     state: Literal["starting", "preparing", "running", "idle", "degraded", "stopping"]
@@ -162,6 +163,7 @@ class HealthMessage(PublishedMessage):
     doing: str = ""
     progress: FiniteFloat | None = None
     remaining_s: FiniteFloat | None = None
+    access: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, Any]) -> HealthMessage:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from engines import Image
 from realtime.comms.mask_encoding import decode_mask, import_opencv
 from realtime.comms.messages import MaskMessage, read_message
 from realtime.comms.requests import pack_request, read_reply
-from realtime.comms.sockets.base import MAX_MESSAGE_BYTES
+from realtime.comms.sockets.base import MAX_MESSAGE_BYTES, find_access
 from realtime.comms.sockets.request_reply import RequestSocket
 from realtime.errors import WireError
 from realtime.types import FrameRef, Mask
@@ -73,13 +74,24 @@ def _decode_picture(data: bytes) -> Image:
 class Requester:
     """A client of a run started with `--requests`, for one thread; best used in a `with` block.
 
-    Every call raises `WireError` with the reason when it was refused, `RequestTimeout` without a reply in time.
+    Every call raises `WireError` with the reason when it was refused, `RequestTimeout` without a reply in time,
+    `AccessError` when the run refuses this client.
     """
 
-    def __init__(self, endpoint: str = DEFAULT_ENDPOINT, *, timeout_s: float = 5.0) -> None:
-        """Connect; raises `TransportError` for an invalid address."""
-        self._remote = RequestSocket(endpoint, timeout_s=timeout_s, max_bytes=MAX_MESSAGE_BYTES)
-        self._slow_remote = RequestSocket(endpoint, timeout_s=120.0, max_bytes=MAX_MESSAGE_BYTES)
+    def __init__(
+        self,
+        endpoint: str = DEFAULT_ENDPOINT,
+        *,
+        timeout_s: float = 5.0,
+        keys: Path | None = None,
+        server_key: str | None = None,
+    ) -> None:
+        """Connect; raises `TransportError` for an invalid address. keys, server_key: as of `MaskSubscriber`."""
+        access = find_access(endpoint, keys, server_key)
+        self._remote, self._slow_remote = (
+            RequestSocket(endpoint, timeout_s=limit_s, max_bytes=MAX_MESSAGE_BYTES, access=access)
+            for limit_s in (timeout_s, 120.0)
+        )
 
     def status(self) -> dict[str, Any]:
         """Return the shown object, and whether it is held."""

@@ -35,6 +35,7 @@ import numpy as np
 from engines import Prompt, PromptError
 from engines.automatic_masks import AutomaticMask, AutomaticSettings
 from realtime.comms.envelope import VERSION, unpack_msgpack
+from realtime.comms.keys import Permission
 from realtime.comms.mask_encoding import encode_mask
 from realtime.errors import WireError
 from realtime.validation import read_value
@@ -150,6 +151,17 @@ _FIELDS: dict[str, type] = {
     "snapshot": SnapshotRequest, "history": HistoryRequest, "segment": _SegmentFields, "everything": _GridFields,
 }  # fmt: skip
 """The fields of each request besides `v` and `ask`."""
+
+
+def required_permission(request: Request) -> Permission | None:
+    """Return what a client must be allowed for a request; None for those that only read what is published, too."""
+    match request:
+        case StatusRequest() | HistoryRequest():
+            return None
+        case SnapshotRequest():
+            return "pictures"
+        case _:
+            return "control"
 
 
 def read_request(payload: bytes) -> Request:

@@ -11,6 +11,7 @@ from typing import Any
 from engines import EngineSettings
 from realtime.comms.mask_encoding import Encoding
 from realtime.comms.mask_subscriber import DEFAULT_ENDPOINT
+from realtime.config.access import AccessSettings
 from realtime.config.loader import flatten_settings, merge_settings, read_toml
 from realtime.config.objects import DepthSettings, ObjectSettings
 from realtime.config.recording import RecordSettings
@@ -68,6 +69,7 @@ class RunConfig:
     models: Path | None = None
     requests: str = ""
     publish: PublishConfig = field(default_factory=PublishConfig)
+    access: AccessSettings = field(default_factory=AccessSettings)
     engine: EngineSettings = field(default_factory=EngineSettings)
     tracker: TrackerSettings = field(default_factory=TrackerSettings)
     view: ViewSettings = field(default_factory=ViewSettings)

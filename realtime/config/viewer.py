@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import ipaddress
 import math
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
+from realtime.comms.hosts import is_loopback
 
 Homography = tuple[float, ...]
 IDENTITY: Homography = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
@@ -77,12 +78,7 @@ class ViewSettings:
     @property
     def loopback(self) -> bool:
         """Whether only this machine can reach the host."""
-        if self.host == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(self.host.strip("[]")).is_loopback
-        except ValueError:
-            return False
+        return is_loopback(self.host)
 
 
 def check_homography(numbers: Homography) -> NDArray[np.float64]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from engines import Encoder
@@ -32,6 +32,7 @@ class PipelineOptions:
     is_cancelled: polled while the pipeline starts; when true, `Pipeline.start` raises KeyboardInterrupt.
     preparation: called for the present step of opening the engine, for `health`.
     wants_overlay: called for every frame; an overlay is drawn and published where it returns True.
+    access: who may connect, by output, for `health`.
     commands: user commands, executed between two frames.
     observers: are called with everything that happens.
     open_recognizer: opens what recognizes objects in keyframes, or returns None; called with the run's encoder, on a
@@ -46,6 +47,7 @@ class PipelineOptions:
     preparation: Callable[[], PreparationStep] = PreparationStep
     wants_overlay: Callable[[], bool] = lambda: True
     jpeg_quality: int = 80
+    access: Mapping[str, str] = field(default_factory=dict)
     commands: CommandQueue = field(default_factory=CommandQueue)
     observers: Sequence[PipelineObserver] = ()
     open_recognizer: Callable[[Encoder], ObjectRecognizer | None] = lambda encoder: None

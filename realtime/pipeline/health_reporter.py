@@ -60,7 +60,8 @@ class HealthReporter:
         step = asdict(context.options.preparation()) if state == "preparing" else {}
         return HealthMessage(
             state, escape_controls(redact_passwords(reason)), snapshot.rates, snapshot.latency_ms, dropped,
-            measure_memory_mib(), engine, wall_ns(), **step,
+            measure_memory_mib(), engine, wall_ns(),
+            access=dict(context.options.access), **step,
         )  # fmt: skip
 
     def _assess(self, at_ns: int) -> tuple[HealthState, str]:

@@ -22,7 +22,9 @@ from realtime.comms.requests import (
     SegmentRequest,
     pack_refusal,
     read_request,
+    required_permission,
 )
+from realtime.comms.sockets.curve import ServerAccess
 from realtime.comms.sockets.request_reply import ClientId, ReplySocket
 from realtime.errors import WireError
 from realtime.pipeline.control import CommandQueue
@@ -42,10 +44,18 @@ class RequestServer(PipelineObserver):
 
     name = "requests"
 
-    def __init__(self, endpoint: str, stream: str, commands: CommandQueue, clock_ns: Callable[[], int]) -> None:
-        """Bind the socket and start the threads; raises `TransportError`."""
+    def __init__(
+        self,
+        endpoint: str,
+        stream: str,
+        commands: CommandQueue,
+        clock_ns: Callable[[], int],
+        access: ServerAccess | None = None,
+    ) -> None:
+        """Bind the socket and start the threads; raises `TransportError`. access: as of `ReplySocket`."""
         self._handler = RequestHandler(stream, commands, clock_ns)
-        self._socket = ReplySocket(endpoint, max_bytes=MAX_REQUEST_BYTES)
+        self._access = access or ServerAccess(output="requests")
+        self._socket = ReplySocket(endpoint, max_bytes=MAX_REQUEST_BYTES, access=self._access)
         self.endpoint = self._socket.endpoint
         self._segmentations: _Jobs = queue.Queue(MAX_SEGMENTATIONS)
         self._holds: _Jobs = queue.Queue(MAX_HOLDS)
@@ -86,8 +96,12 @@ class RequestServer(PipelineObserver):
             self._handler.history.add(payload)
 
     def drop_counts(self) -> dict[str, int]:
-        """Return the numbers of refused requests and of replies that no client read."""
-        counts = {"requests.refused": self._refused + self._socket.refused, "requests.unread": self._socket.unread}
+        """Return the numbers of refused requests, refused clients and of replies that no client read."""
+        counts = {
+            "requests.refused": self._refused + self._socket.refused,
+            "requests.refused_peers": self._socket.refused_peers,
+            "requests.unread": self._socket.unread,
+        }
         return {name: count for name, count in counts.items() if count}
 
     def _serve(self) -> None:
@@ -102,9 +116,10 @@ class RequestServer(PipelineObserver):
         finally:
             self._socket.close()
 
-    def _receive(self, client: ClientId, payload: bytes) -> None:
+    def _receive(self, client: ClientId, payload: bytes, client_key: str | None) -> None:
         try:
             request = read_request(payload)
+            self._check_permission(request, client_key)
         except Exception as error:  # one request that fails must not be the last
             self._socket.reply(client, self._refuse(error))
             return
@@ -114,6 +129,16 @@ class RequestServer(PipelineObserver):
             self._queue(self._holds, client, request)
         else:
             self._socket.reply(client, self._reply(request))
+
+    def _check_permission(self, request: Request, client_key: str | None) -> None:
+        """Raise `RequestRefused` for a request that its client may not make."""
+        needed = required_permission(request)
+        if self._access.allows(client_key, needed):
+            return
+        if client_key is None:
+            raise RequestRefused("without keys, requests from other machines only read: status and history")
+        may = f" --may {needed}" if needed else ""
+        raise RequestRefused(f"this key may not do that; on the run's machine: gazecast keys allow {client_key}{may}")
 
     def _queue(self, jobs: _Jobs, client: ClientId, request: Request) -> None:
         try:

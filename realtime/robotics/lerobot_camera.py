@@ -14,6 +14,7 @@ import json
 import cv2
 import numpy as np
 
+from realtime.comms.sockets.curve import ServerAccess
 from realtime.comms.sockets.publisher import PublisherSocket
 from realtime.media.jpeg import encode_jpeg
 from realtime.media.overlay import draw_overlay
@@ -29,11 +30,16 @@ class LeRobotCamera(ResultWorker):
 
     name = "lerobot"
 
-    def __init__(self, endpoint: str, camera: str, wall_ns: int, *, jpeg_quality: int = 80) -> None:
-        """Bind; raises `TransportError`. camera: its name. wall_ns: wall clock minus the host's monotonic clock."""
+    def __init__(
+        self, endpoint: str, camera: str, wall_ns: int, *, jpeg_quality: int = 80, is_open: bool = False
+    ) -> None:
+        """Bind; raises `TransportError`. camera: its name. wall_ns: wall clock minus the host's monotonic clock.
+
+        is_open: other machines may connect, without keys, which LeRobot does not know.
+        """
         super().__init__()
         self._camera, self._wall_ns, self._jpeg_quality = camera, wall_ns, jpeg_quality
-        self._publisher = PublisherSocket(endpoint, queue=QUEUE)
+        self._publisher = PublisherSocket(endpoint, queue=QUEUE, access=ServerAccess(is_open=is_open, output=self.name))
         self.endpoint = self._publisher.endpoint
         self.start()
 

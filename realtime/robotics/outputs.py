@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack
 
+from realtime.config.access import Output
 from realtime.config.schema import RunConfig
 from realtime.infra.clock import wall_ns
 from realtime.pipeline.observers import PipelineObserver
@@ -31,14 +32,21 @@ def open_robot_outputs(
         frame_id = localizer.frame_id if localizer else config.objects.frame_id or CAMERA_FRAME
         foxglove = FoxgloveServer(
             publish.foxglove, publish.stream, host_to_wall_ns, camera=camera, camera_frame=frame_id,
-            jpeg_quality=publish.jpeg_quality,
+            jpeg_quality=publish.jpeg_quality, is_open="foxglove" in config.access.insecure,
         )  # fmt: skip
         stack.callback(foxglove.close)
-        report(f"for Foxglove: {foxglove.address}")
+        report(f"for Foxglove: {foxglove.address}{_warn_open('foxglove', config)}")
         observers.append(foxglove)
     if publish.lerobot:
-        lerobot = LeRobotCamera(publish.lerobot, publish.stream, host_to_wall_ns, jpeg_quality=publish.jpeg_quality)
+        lerobot = LeRobotCamera(
+            publish.lerobot, publish.stream, host_to_wall_ns, jpeg_quality=publish.jpeg_quality,
+            is_open="lerobot" in config.access.insecure,
+        )  # fmt: skip
         stack.callback(lerobot.close)
-        report(f"for LeRobot: camera {publish.stream} at {lerobot.endpoint}")
+        report(f"for LeRobot: camera {publish.stream} at {lerobot.endpoint}{_warn_open('lerobot', config)}")
         observers.append(lerobot)
     return observers
+
+
+def _warn_open(output: Output, config: RunConfig) -> str:
+    return "; WARNING: open to all who can connect (--insecure)" if output in config.access.insecure else ""

@@ -79,6 +79,7 @@ def _build_pipeline(
         encoding=config.publish.encoding,
         wants_overlay=lambda: config.publish.overlay and outputs.socket.has_subscriber("overlay"),
         jpeg_quality=config.publish.jpeg_quality,
+        access=outputs.access,
         commands=outputs.commands,
         observers=tuple(outputs.observers),
         open_recognizer=lambda encoder: open_recognizer(config.engine, config.models, progress, encoder),

@@ -18,6 +18,7 @@ from realtime.recording.controller import RecordingController
 from realtime.recording.format import RecordingInfo
 from realtime.robotics.object3d_observer import Object3dObserver, open_object3d
 from realtime.robotics.outputs import open_robot_outputs
+from realtime.session.access import AccessObserver, choose_access, report_access
 from realtime.session.depth_inputs import open_depth
 from realtime.session.observers import CalibrationCheck, NewestResult, ViewObserver
 from realtime.session.run_inputs import RunInputs
@@ -37,6 +38,8 @@ class RunOutputs:
     newest: NewestResult
     commands: CommandQueue
     observers: list[PipelineObserver]
+    access: dict[str, str]
+    """Who may connect, by output."""
 
 
 def open_run_outputs(
@@ -46,24 +49,32 @@ def open_run_outputs(
 
     Raises `TransportError`, `SettingsError` or `SourceError`.
     """
-    socket = PublisherSocket(config.publish.endpoint)
+    access = choose_access(config.access, "publish", config.publish.endpoint)
+    socket = PublisherSocket(config.publish.endpoint, access=access)
     stack.callback(socket.close, 0.1)
+    report_access(access, socket.endpoint, view)
     recording = _open_recording(config, view, inputs)
     stack.callback(recording.close)
     check, newest = CalibrationCheck(inputs.calibration, inputs.gaze), NewestResult()
-    observers: list[PipelineObserver] = [recording, check, ViewObserver(view, stop)]
+    observers: list[PipelineObserver] = [recording, check, ViewObserver(view, stop), AccessObserver(socket)]
     observers += [newest] if inputs.window is not None else []
     observers += [inputs.page] if inputs.page is not None else []
     publisher = MessagePublisher(ObservedSender(socket, observers), config.publish.stream, now_ns)
     commands = inputs.page.commands if inputs.page is not None else CommandQueue()
-    outputs = RunOutputs(socket, publisher, recording, check, newest, commands, observers)
+    outputs = RunOutputs(socket, publisher, recording, check, newest, commands, observers, {"publish": access.kind})
     objects = _open_objects(config, stack, inputs, outputs)
     observers += [objects] if objects is not None else []
     observers += open_robot_outputs(config, objects, stack, view.progress.show_line)
+    for output, address in (("foxglove", config.publish.foxglove), ("lerobot", config.publish.lerobot)):
+        if address:
+            outputs.access[output] = "open" if output in config.access.insecure else "loopback"
     if config.requests:
-        requests = RequestServer(config.requests, config.publish.stream, commands, now_ns)
+        access = choose_access(config.access, "requests", config.requests)
+        requests = RequestServer(config.requests, config.publish.stream, commands, now_ns, access)
         stack.callback(requests.close)
         view.progress.show_line(f"answering requests at {requests.endpoint}")
+        report_access(access, requests.endpoint, view)
+        outputs.access["requests"] = access.kind
         observers.append(requests)
     return outputs
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import errno
 import math
 import re
+from pathlib import Path
 
 import zmq
 
 from realtime.comms.hosts import check_host
+from realtime.comms.keys import ClientAccess, find_client_access
 from realtime.errors import TransportError
 
 MAX_MESSAGE_BYTES = 64 * 2**20
@@ -30,10 +32,22 @@ def check_endpoint(endpoint: str, *, bind: bool = False) -> str:
     return endpoint
 
 
+def split_endpoint(endpoint: str, *, bind: bool = False) -> tuple[str, str]:
+    """Return host, without brackets, and port of tcp://HOST:PORT; raises `TransportError` as `check_endpoint`."""
+    found = _ADDRESS.fullmatch(check_endpoint(endpoint, bind=bind))
+    assert found is not None
+    return found[1].strip("[]"), found[2]
+
+
 def check_endpoint_host(endpoint: str) -> None:
     """Raise `TransportError` where the endpoint's host cannot be resolved."""
     if found := _ADDRESS.fullmatch(endpoint):
         check_host(found.group(1))
+
+
+def find_access(endpoint: str, keys: Path | None, server_key: str | None) -> ClientAccess | None:
+    """Find the keys for an endpoint, as `find_client_access` does for its host and port."""
+    return find_client_access(*split_endpoint(endpoint), keys=keys, server_key=server_key)
 
 
 def whole_ms(wait_s: float) -> int:

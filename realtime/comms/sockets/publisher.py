@@ -7,7 +7,11 @@ import threading
 import zmq
 
 from realtime.comms.sockets.base import bind
+from realtime.comms.sockets.curve import AccessGuard, ServerAccess, open_guard
 from realtime.errors import TransportError
+
+MAX_SUBSCRIPTION_BYTES = 4096
+"""Subscribers send nothing but topics."""
 
 
 class PublisherSocket:
@@ -16,16 +20,23 @@ class PublisherSocket:
     A slow or stopped subscriber loses messages beyond `queue` and never slows the sender.
     """
 
-    def __init__(self, endpoint: str, *, queue: int = 16) -> None:
-        """Bind; port 0 takes a free one, which `endpoint` then names. Raises `TransportError`."""
+    def __init__(self, endpoint: str, *, queue: int = 16, access: ServerAccess | None = None) -> None:
+        """Bind; port 0 takes a free one, which `endpoint` then names. Raises `TransportError`.
+
+        access: who may connect; by default all of this machine, and no other.
+        """
+        access = access or ServerAccess()
         self._lock = threading.Lock()
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         # XPUB is PUB on the wire, and reports subscriptions.
         self._socket = self._context.socket(zmq.XPUB)
         self._socket.set(zmq.LINGER, 0)
         self._socket.set(zmq.SNDHWM, queue)
+        self._socket.set(zmq.MAXMSGSIZE, MAX_SUBSCRIPTION_BYTES)
         self._subscriptions: set[bytes] = set()
+        self._guard: AccessGuard | None = None
         try:
+            self._guard = open_guard(self._context, self._socket, endpoint, access)
             self.endpoint = bind(self._socket, endpoint)
         except TransportError:
             self.close()
@@ -58,6 +69,11 @@ class PublisherSocket:
         with self._lock:
             return bool(self._prefixes())
 
+    @property
+    def refused_peers(self) -> int:
+        """Number of handshakes that failed."""
+        return self._guard.refused if self._guard is not None else 0
+
     def _prefixes(self) -> set[bytes]:
         while not self._socket.closed and self._socket.poll(0):
             change = self._socket.recv()
@@ -68,5 +84,7 @@ class PublisherSocket:
         """Close and free the port before returning; wait up to `linger_s` for queued messages."""
         with self._lock:
             if not self._socket.closed:
+                if self._guard is not None:
+                    self._guard.close()
                 self._socket.close(int(linger_s * 1000))
                 self._context.term()

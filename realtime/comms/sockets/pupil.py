@@ -10,7 +10,7 @@ import zmq
 
 from realtime.comms.sockets.base import MAX_MESSAGE_BYTES, bind, whole_ms
 from realtime.comms.sockets.subscription import RebuildingSubscriber
-from realtime.errors import TransportError
+from realtime.errors import AccessError, TransportError
 
 PUPIL_VERSION = "3.6.7.0"
 """Pupil Capture's version whose replies `PupilRemote` sends."""
@@ -36,7 +36,11 @@ class PupilSubscription(RebuildingSubscriber):
 
         None after the timeout, or when the message was too large; a single part too large closes the connection too.
         """
-        parts = self.receive_parts(timeout_s)
+        try:
+            parts = self.receive_parts(timeout_s)
+        except AccessError:  # of a server that expects a key, which no eye tracker does
+            self.refused += 1
+            return None
         if parts is not None and (len(parts) > _MAX_PARTS or sum(map(len, parts)) > self._max_bytes):
             self.refused += 1
             return None

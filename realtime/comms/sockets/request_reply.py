@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from typing import NewType
+import time
+from typing import NamedTuple, NewType
 
 import zmq
 
+from realtime.comms.keys import ClientAccess
 from realtime.comms.sockets.base import bind, check_endpoint, check_endpoint_host, connect, whole_ms
-from realtime.errors import RequestTimeout, TransportError
+from realtime.comms.sockets.curve import (
+    USER_ID,
+    AccessGuard,
+    HandshakeMonitor,
+    ServerAccess,
+    open_guard,
+)
+from realtime.errors import AccessError, RequestTimeout, TransportError
 
 
 class RequestSocket:
@@ -16,10 +25,19 @@ class RequestSocket:
     After a timeout the socket is rebuilt: a REQ socket whose reply was lost would wait for it forever.
     """
 
-    def __init__(self, endpoint: str, *, timeout_s: float = 0.5, max_bytes: int = 64 * 1024) -> None:
+    def __init__(
+        self,
+        endpoint: str,
+        *,
+        timeout_s: float = 0.5,
+        max_bytes: int = 64 * 1024,
+        access: ClientAccess | None = None,
+    ) -> None:
         """Check the endpoint. timeout_s: limit of each request, and so of the delay when stopping."""
         self._endpoint, self._timeout_s, self._max_bytes = check_endpoint(endpoint), timeout_s, max_bytes
+        self._access = access
         self._socket: zmq.Socket[bytes] | None = None
+        self._monitor: HandshakeMonitor | None = None
 
     def request(self, request: str) -> str:
         """Send a text and return the reply's text; raises `RequestTimeout`."""
@@ -32,28 +50,59 @@ class RequestSocket:
     def exchange(self, parts: list[bytes]) -> bytes:
         """Send a message and return the reply's first part.
 
-        Raises `RequestTimeout` without a reply, `TransportError` where the host cannot be resolved.
+        Raises `RequestTimeout` without a reply, `AccessError` where the server refuses this client, `TransportError`
+        where the host cannot be resolved.
         """
-        if self._socket is None:
+        if self._socket is None or self._monitor is None:
             self._socket = zmq.Context.instance().socket(zmq.REQ)
             self._socket.set(zmq.MAXMSGSIZE, self._max_bytes)
+            self._monitor = HandshakeMonitor(self._socket, self._endpoint, self._access)
             connect(self._socket, self._endpoint)
         self._socket.send_multipart(parts)
-        if not self._socket.poll(whole_ms(self._timeout_s)):
+        if not self._wait_for_reply(self._socket, self._monitor):
+            refusal = self._monitor.refusal
             self.close()
+            if refusal:
+                raise AccessError(refusal)
             check_endpoint_host(self._endpoint)
             raise RequestTimeout(f"no answer from {self._endpoint} within {self._timeout_s:g} s")
         return self._socket.recv_multipart()[0]
 
+    def _wait_for_reply(self, socket: zmq.Socket[bytes], monitor: HandshakeMonitor) -> bool:
+        """Wait until there is a reply; False after the timeout, or when the server refuses."""
+        poller, until_s = zmq.Poller(), time.monotonic() + self._timeout_s
+        for each in (socket, monitor.socket):
+            poller.register(each, zmq.POLLIN)
+        while not monitor.refusal:
+            ready = dict(poller.poll(whole_ms(until_s - time.monotonic())))
+            if socket in ready:
+                return True
+            if not ready:
+                return False
+            monitor.read_events()
+        return False
+
     def close(self) -> None:
         """Disconnect; the next request connects again."""
         if self._socket is not None:
+            if self._monitor is not None:
+                self._monitor.close()
             self._socket.close(0)
-            self._socket = None
+            self._socket = self._monitor = None
 
 
 ClientId = NewType("ClientId", bytes)
 """A client's address on the socket."""
+
+
+class ReceivedRequest(NamedTuple):
+    """A request as received. client_key: the public key that its client connected with, None without keys."""
+
+    client: ClientId
+    payload: bytes
+    client_key: str | None
+
+
 MAX_WAITING_REPLIES, MAX_WAITING_REQUESTS = 4, 32
 """Limits per client; a REQ socket has one of each."""
 
@@ -65,8 +114,11 @@ class ReplySocket:
     A client that does not read its replies loses those beyond a short queue: one reply may hold a minute of masks.
     """
 
-    def __init__(self, endpoint: str, *, max_bytes: int = 1 << 20) -> None:
-        """Bind; port 0 takes a free one, which `endpoint` then names. Raises `TransportError`."""
+    def __init__(self, endpoint: str, *, max_bytes: int = 1 << 20, access: ServerAccess | None = None) -> None:
+        """Bind; port 0 takes a free one, which `endpoint` then names. Raises `TransportError`.
+
+        access: who may connect; by default all of this machine, and no other.
+        """
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._socket = self._context.socket(zmq.ROUTER)
         self._socket.set(zmq.MAXMSGSIZE, max_bytes)
@@ -75,24 +127,32 @@ class ReplySocket:
         self._socket.set(zmq.RCVHWM, MAX_WAITING_REQUESTS)
         self._socket.set(zmq.ROUTER_MANDATORY, 1)  # else a reply that does not fit is dropped silently
         self.refused = self.unread = 0
+        self._guard: AccessGuard | None = None
         try:
+            self._guard = open_guard(self._context, self._socket, endpoint, access or ServerAccess(output="requests"))
             self.endpoint = bind(self._socket, endpoint)
         except TransportError:
             self.close()
             raise
 
-    def receive(self, timeout_s: float) -> tuple[ClientId, bytes] | None:
+    @property
+    def refused_peers(self) -> int:
+        """Number of handshakes that failed."""
+        return self._guard.refused if self._guard is not None else 0
+
+    def receive(self, timeout_s: float) -> ReceivedRequest | None:
         """Return the next request, or None after the timeout.
 
         Messages that are not one part from a REQ socket are counted in `refused`.
         """
         if not self._socket.poll(whole_ms(timeout_s)):
             return None
-        parts = self._socket.recv_multipart()
-        if len(parts) != 3 or parts[1]:
+        parts = self._socket.recv_multipart(copy=False)
+        if len(parts) != 3 or len(parts[1]):
             self.refused += 1
             return None
-        return ClientId(parts[0]), parts[2]
+        key = str(parts[2].get(USER_ID)) if self._guard is not None else None
+        return ReceivedRequest(ClientId(parts[0].bytes), parts[2].bytes, key)
 
     def reply(self, client: ClientId, payload: bytes) -> None:
         """Send a reply; one that the client no longer reads is counted in `unread`."""
@@ -106,5 +166,7 @@ class ReplySocket:
     def close(self) -> None:
         """Close and free the port before returning; safe to call twice."""
         if not self._socket.closed:
+            if self._guard is not None:
+                self._guard.close()
             self._socket.close(100)
             self._context.term()

@@ -6,10 +6,11 @@ import time
 from collections.abc import Mapping, Sequence
 
 import zmq
-from zmq.utils.monitor import recv_monitor_message
 
+from realtime.comms.keys import ClientAccess
 from realtime.comms.sockets.base import MAX_MESSAGE_BYTES, connect, whole_ms
-from realtime.errors import TransportError
+from realtime.comms.sockets.curve import HandshakeMonitor
+from realtime.errors import AccessError, TransportError
 
 _REFUSAL_S = 0.1
 """libzmq reports CONNECT_RETRIED within a millisecond of losing a peer, and never after it rejected one."""
@@ -29,9 +30,16 @@ class RebuildingSubscriber:
     socket's monitor reports that; the socket is rebuilt and the refusal counted in `refused`.
     """
 
-    def __init__(self, endpoint: str, prefixes: Sequence[bytes], options: Mapping[int, int]) -> None:
-        self._endpoint, self._prefixes, self._options = endpoint, prefixes, options
+    def __init__(
+        self,
+        endpoint: str,
+        prefixes: Sequence[bytes],
+        options: Mapping[int, int],
+        access: ClientAccess | None = None,
+    ) -> None:
+        self._endpoint, self._prefixes, self._options, self._access = endpoint, prefixes, options, access
         self.refused = 0
+        self._refusal = ""
         self._rejected_s: float | None = None
         self._built_s = 0.0
         self._build()
@@ -39,24 +47,23 @@ class RebuildingSubscriber:
     def _build(self) -> None:
         self._socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.SUB)
         self._poller = zmq.Poller()
-        self._monitor: zmq.Socket[bytes] | None = None
+        self._monitor: HandshakeMonitor | None = None
         try:
             for option, value in self._options.items():
                 self._socket.set(option, value)
             for prefix in self._prefixes:
                 self._socket.subscribe(prefix)
-            self._monitor = self._socket.get_monitor_socket()
-            self._monitor.set(zmq.LINGER, 0)
+            self._monitor = HandshakeMonitor(self._socket, self._endpoint, self._access)
             connect(self._socket, self._endpoint)
         except TransportError:
             self.close()
             raise
         self._poller.register(self._socket, zmq.POLLIN)
-        self._poller.register(self._monitor, zmq.POLLIN)
+        self._poller.register(self._monitor.socket, zmq.POLLIN)
         self._rejected_s, self._built_s = None, time.monotonic()
 
     def receive_parts(self, timeout_s: float) -> list[bytes] | None:
-        """Return the next message's parts, or None after the timeout."""
+        """Return the next message's parts, or None after the timeout; `AccessError` while the server refuses."""
         until = time.monotonic() + timeout_s
         while True:
             wait_ms = whole_ms(until - time.monotonic())
@@ -64,17 +71,25 @@ class RebuildingSubscriber:
             if self._socket in ready:
                 return self._socket.recv_multipart()
             self._rebuild_if_rejected()
+            if refusal := self._pop_refusal():
+                raise AccessError(refusal)
             if time.monotonic() >= until:
                 return None
 
+    def _pop_refusal(self) -> str:
+        """Return why the server refused since the last call; empty if it did not."""
+        refusal, self._refusal = self._refusal, ""
+        return refusal
+
     def _rebuild_if_rejected(self) -> None:
         now = time.monotonic()
-        while self._monitor is not None and self._monitor.poll(0):
-            event = recv_monitor_message(self._monitor)["event"]
+        assert self._monitor is not None
+        for event in self._monitor.read_events():
             if event in _REJECTION_EVENTS:
                 self._rejected_s = now
             elif event == zmq.Event.CONNECT_RETRIED:
                 self._rejected_s = None
+        self._refusal, self._monitor.refusal = self._monitor.refusal, ""
         if (
             self._rejected_s is not None
             and now - self._rejected_s > _REFUSAL_S
@@ -88,8 +103,7 @@ class RebuildingSubscriber:
         """Disconnect; safe to call twice."""
         if not self._socket.closed:
             if self._monitor is not None:
-                self._socket.disable_monitor()
-                self._monitor.close(0)
+                self._monitor.close()
             self._socket.close(0)
 
 
@@ -107,16 +121,17 @@ class TopicSubscription(RebuildingSubscriber):
         newest_only: bool = True,
         queue: int = 64,
         max_bytes: int = MAX_MESSAGE_BYTES,
+        access: ClientAccess | None = None,
     ) -> None:
         """Connect now or as soon as the publisher appears; raises `TransportError` for an invalid address."""
         self._prefix = topic.encode("ascii") + b"\0"
         options: dict[int, int] = {zmq.CONFLATE: 1} if newest_only else {zmq.RCVHWM: queue}
-        super().__init__(endpoint, [self._prefix], {**options, zmq.MAXMSGSIZE: max_bytes})
+        super().__init__(endpoint, [self._prefix], {**options, zmq.MAXMSGSIZE: max_bytes}, access)
 
     def receive(self, timeout_s: float) -> bytes | None:
         """Return the payload behind topic and NUL, or None after the timeout.
 
-        Messages of another layout are skipped.
+        Messages of another layout are skipped. Raises `AccessError` while the publisher refuses this subscriber.
         """
         until = time.monotonic() + timeout_s
         while True:

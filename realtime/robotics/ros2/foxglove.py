@@ -16,10 +16,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from calibration import CameraModel
-from realtime.comms.hosts import check_host
+from realtime.comms.hosts import check_host, is_loopback
+from realtime.comms.keys import explain_exposure
 from realtime.comms.messages import read_message
 from realtime.comms.object3d import Object3dMessage
-from realtime.errors import Ros2Error, TransportError
+from realtime.errors import AccessError, Ros2Error, TransportError
 from realtime.infra.channels import Latest
 from realtime.media.jpeg import encode_jpeg
 from realtime.media.overlay import draw_overlay
@@ -57,14 +58,18 @@ class FoxgloveServer(ResultWorker):
         camera: CameraModel | None = None,
         camera_frame: str = CAMERA_FRAME,
         jpeg_quality: int = 80,
+        is_open: bool = False,
     ) -> None:
         """Listen at `address`, as `parse_host_port` reads it. wall_ns: wall clock minus the host's monotonic clock.
 
+        is_open: other machines may connect, without a password, which the protocol does not know.
         Raises `Ros2Error` where a library is missing, `TransportError` where it cannot listen.
         """
         super().__init__()
         self.host, port = parse_host_port(address)
         check_host(self.host)
+        if not (is_open or is_loopback(self.host)):
+            raise AccessError(explain_exposure(address, self.name))
         load_types()
         try:
             import foxglove

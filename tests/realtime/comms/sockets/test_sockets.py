@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 import zmq
 
+from realtime.comms.sockets.curve import ServerAccess
 from realtime.comms.sockets.publisher import PublisherSocket
 from realtime.comms.sockets.pupil import PupilServer, PupilSubscription
 from realtime.comms.sockets.request_reply import ReplySocket, RequestSocket
@@ -153,7 +154,7 @@ def test_bad_address_is_refused(endpoint: str) -> None:
 
 def test_address_of_another_machine_cannot_be_bound() -> None:
     with pytest.raises(TransportError, match="no such address"):
-        PublisherSocket("tcp://192.0.2.1:5571")
+        PublisherSocket("tcp://192.0.2.1:5571", access=ServerAccess(is_open=True))
 
 
 def test_remote_recovers_after_lost_answers() -> None:
