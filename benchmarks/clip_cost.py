@@ -31,7 +31,7 @@ NAMES = ("one", "two")
 
 
 def measure_fastest(steps: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Run all steps in turn and return the least time of each, ms of a core; the first round compiles, and is left out."""
+    """Run all steps in turn, and return the least time of each, ms of a core; the first round only compiles."""
     fastest = dict.fromkeys(steps, float("inf"))
     for index in range(rounds + 1):
         for name, step in steps.items():

@@ -78,8 +78,8 @@ class EngineSettings:
         threads, which is what single pictures are encoded with.
     recognizer: what names objects in keyframes and finds words: "nanodet" for its 80 kinds, whose boxes are prompted
         beside the gaze, "auto" for that where its weights were fetched (gazecast models pull nanodet) and the machine
-        is not too slow, "clip" or, with finer patches at four times the cost, "clip-b16" for any word, without boxes
-        (gazecast models pull clip-b32, or clip-b16), "off" for nothing.
+        is not too slow, "clip" or "clip-b16", which learned from finer patches, for any word, without boxes (gazecast
+        models pull clip-b32, or clip-b16), "off" for nothing.
     recognizer_names: the names that "clip" may give objects, at most 1000; unset for COCO's 80.
     recognizer_share: share of the time of encoding that recognizing objects may add, 0 to 1; keyframes between are
         not searched, and objects are moved to them.
