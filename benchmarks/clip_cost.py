@@ -20,13 +20,12 @@ import numpy as np
 
 from engines import EngineSettings, load, weights
 from engines.recognition.clip import LONG_SIDE, SMALL_LONG_SIDE, ClipRecognizer
-from tests.engines.recognition.clip_files import write_clip
+from tests.engines.recognition.clip_files import PUBLISHED, write_clip
 
 SIZES = {
     "clip-b32": {"patch_px": 32, "grid": 7},
     "clip-b16": {"patch_px": 16, "grid": 14},
 }
-TOWERS = {"width": 768, "depth": 12, "text_width": 512, "text_depth": 12, "embedding": 512}
 NAMES = ("one", "two")
 
 
@@ -79,7 +78,7 @@ def main() -> None:
     print("model     patches  encode ms   picture ms  ratio   word ms   memory MB  peak MB")
     for model in args.models:
         with tempfile.TemporaryDirectory() as folder:
-            write_clip(Path(folder), **SIZES[model], **TOWERS)
+            write_clip(Path(folder), **SIZES[model], **PUBLISHED)
             for long_side in (SMALL_LONG_SIDE, LONG_SIDE):
                 found = measure_recognizer(Path(folder), model, long_side, args.rounds)
                 print(

@@ -113,11 +113,10 @@ def _gather(known: ModelEntry, folder: Path | None, staging: Path, report: Repor
                     fetch.download(source.locate(file), file, staging, report)
             return source.files
         except ModelError as error:
-            failures.append(f"  {source}: {error}")
+            failures.append(str(error) if str(error).startswith(str(source)) else f"{source}: {error}")
     raise ModelError(
-        f"none of the sources of {known.name} gave its weights:\n" + "\n".join(failures) + "\n"
-        f"Without a network: put {_file_list(known)} into a folder and run: "
-        f"gazecast models pull {known.name} --from FOLDER"
+        f"the weights of {known.name} cannot be fetched: {'; '.join(failures)}. Without a network: put "
+        f"{_file_list(known)} into a folder and run: gazecast models pull {known.name} --from FOLDER"
     )
 
 

@@ -28,14 +28,14 @@ BACKGROUND = (
 )  # fmt: skip
 """What a patch may show beside the names of a vocabulary."""
 LENGTHS = (16, 32)
-"""Tokens of the graphs that are compiled beside that of the longest texts; a short one costs less."""
+"""Tokens of the graphs for all but the longest texts; a short one costs less."""
 MAX_WORDS = 256
 
 
 class ClipTextEncoder:
     """Encodes words on the CPU by OpenVINO; thread-safe.
 
-    A graph is compiled when the first text of its length comes.
+    Keeps one graph, which is compiled when the first text of its length comes.
     """
 
     def __init__(self, weights: ModelWeights, threads: int, config: dict[str, str]) -> None:
@@ -43,7 +43,7 @@ class ClipTextEncoder:
         self._shape = ClipShape.of(weights)
         self._tokenizer = ClipTokenizer()
         self._lock = threading.Lock()
-        self._requests: dict[int, Any] = {}
+        self._compiled: tuple[int, Any] | None = None
         self._codes: dict[str, Floats] = {}
 
     def encode(self, text: str) -> Floats:
@@ -78,7 +78,7 @@ class ClipTextEncoder:
     def close(self) -> None:
         """Free the graphs."""
         with self._lock:
-            self._requests.clear()
+            self._compiled = None
 
     def _run(self, texts: Sequence[str]) -> Floats:
         """Encode texts together, and average them."""
@@ -88,12 +88,13 @@ class ClipTextEncoder:
         for index, row in enumerate(ids):
             tokens[index, : len(row)] = row
             ends[index, 0, len(row) - 1] = 1
-        if length not in self._requests:
+        if self._compiled is None or self._compiled[0] != length:
+            self._compiled = None  # frees the earlier graph's memory before the next one takes as much
             core = open_core()
             network = core.read_model(build_text_graph(self._weights, len(ids), length).SerializeToString())
             compiled = compile_for_latency(core, network, self._threads, **self._config)
-            self._requests[length] = compiled.create_infer_request()
-        request = self._requests[length]
+            self._compiled = length, compiled.create_infer_request()
+        request = self._compiled[1]
         request.infer([embed_tokens(self._weights, tokens), ends])
         found = np.array(request.get_output_tensor(0).data, np.float32)[:, 0]
         return normalize(normalize(found).mean(0))

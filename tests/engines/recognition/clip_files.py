@@ -5,16 +5,20 @@ import json
 import numpy as np
 
 VOCABULARY = 49408
+PUBLISHED = {"width": 768, "depth": 12, "text_width": 512, "text_depth": 12, "embedding": 512}
+"""Sizes that ViT-B/32 and ViT-B/16 share."""
 FILE = "open_clip_model.safetensors"
 
 
 def make_clip(
     seed=0, *, scale=100.0, width=128, depth=2, patch_px=16, grid=4, text_width=64, text_depth=2, embedding=32
 ):
-    """Make the weights of both towers by their names, of the sizes of a tiny network."""
+    """Make the weights of both towers by their names, of the sizes of a tiny network; zeros without a seed."""
     random = np.random.default_rng(seed)
 
     def normal(*shape, scale=1.0):
+        if seed is None:
+            return np.zeros(shape, np.float32)
         return random.standard_normal(shape, np.float32) * np.float32(scale)
 
     def norm(name, size):
@@ -56,12 +60,19 @@ def write_clip(folder, **more):
 
 def write_safetensors(file, arrays):
     """Write arrays by name, float32 as they are."""
+    with file.open("wb") as stream:
+        stream.write(pack_header(arrays))
+        for name in sorted(arrays):
+            stream.write(np.ascontiguousarray(arrays[name]).tobytes())
+
+
+def pack_header(arrays):
+    """Write the header as the published files have it: by name, without blanks but for those that fill 8 bytes."""
     entries, at = {}, 0
-    for name, array in arrays.items():
+    for name in sorted(arrays):
+        array = arrays[name]
         entries[name] = {"dtype": "F32", "shape": list(array.shape), "data_offsets": [at, at + array.nbytes]}
         at += array.nbytes
-    header = json.dumps({"__metadata__": {"format": "pt"}, **entries}).encode()
-    with file.open("wb") as stream:
-        stream.write(len(header).to_bytes(8, "little") + header)
-        for array in arrays.values():
-            stream.write(np.ascontiguousarray(array).tobytes())
+    header = json.dumps(entries, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)
+    return len(header).to_bytes(8, "little") + header

@@ -19,7 +19,7 @@ from engines.models.clip_graph import (
 from engines.models.safetensors import read_safetensors
 from engines.recognition.clip_tokenizer import ClipTokenizer
 from engines.recognition.nanodet_graph import NAMES
-from tests.engines.recognition.clip_files import FILE, make_clip, write_clip, write_safetensors
+from tests.engines.recognition.clip_files import FILE, PUBLISHED, make_clip, pack_header, write_clip, write_safetensors
 
 pytest.importorskip("openvino", reason="OpenVINO is not installed")
 
@@ -89,6 +89,14 @@ def test_sizes_are_read_off_the_weights(reference):
     assert ClipShape.of(reference[2]) == ClipShape(8, 4, 2, 2, 64, 77, 32)
     with pytest.raises(ModelError, match="not the weights of a CLIP"):
         ClipShape.of(reference[2] | {"visual.positional_embedding": np.zeros((18, 128), np.float32)})
+
+
+@pytest.mark.parametrize(("model", "patch_px", "grid"), [("clip-b32", 32, 7), ("clip-b16", 16, 14)])
+def test_the_published_file_has_the_size_of_these_names_and_arrays(model, patch_px, grid):
+    arrays = make_clip(None, patch_px=patch_px, grid=grid, **PUBLISHED)
+    assert ClipShape.of(arrays) == ClipShape(patch_px, grid, 12, 12, 512, 77, 512)
+    (file,) = weights.find_model(model).files
+    assert file.size == len(pack_header(arrays)) + sum(array.nbytes for array in arrays.values())
 
 
 @pytest.mark.parametrize("length", [16, 77])
