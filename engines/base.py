@@ -53,6 +53,10 @@ class EngineClosed(EngineError):
     """An error that reports the use of an engine after `close`."""
 
 
+class InvalidOutput(EngineError):
+    """An error that reports masks that are no numbers, as of a damaged engine or one whose precision is too low."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Prompt:
     """Holds a SAM prompt: points, a box, a previous mask, or several of them together.
@@ -214,3 +218,13 @@ def check_prompts(info: EngineInfo, embedding: Embedding, prompts: Sequence[Prom
         points = prompt.points_px
         if len(points) and ((points < -0.5) | (points > np.array([box.width, box.height]) - 0.5)).any():
             raise PromptError(f"points {points.tolist()} are outside the {box.width} x {box.height} picture")
+
+
+def check_finite(found: tuple[MaskCandidates, ...]) -> tuple[MaskCandidates, ...]:
+    """Return candidates whose values are finite; raises `InvalidOutput` for others."""
+    for each in found:
+        if not np.isfinite(each.logits.sum(dtype=np.float64) + each.predicted_iou.sum()):
+            raise InvalidOutput(
+                "the engine's masks are no numbers (NaN); set engine.precision to f32, or try: gazecast engine clean"
+            )
+    return found

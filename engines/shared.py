@@ -5,13 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 
-from engines.base import Decoder, Embedding, EngineInfo, MaskCandidates, Prompt
+from engines.base import Decoder, Embedding, EngineInfo, MaskCandidates, Prompt, check_finite
 
 
 class SharedDecoder:
     """A `Decoder` that serves its own callers first, and those of `background` when it is idle.
 
-    A foreground call waits for one background call at most, so background calls should be short. Thread-safe.
+    A foreground call waits for one background call at most, so background calls should be short. Masks that are no
+    numbers are refused, see `check_finite`. Thread-safe.
     """
 
     def __init__(self, inside: Decoder) -> None:
@@ -52,7 +53,7 @@ class SharedDecoder:
 
     def _run(self, embedding: Embedding, prompts: Sequence[Prompt]) -> tuple[MaskCandidates, ...]:
         try:
-            return self._inside.decode(embedding, prompts)
+            return check_finite(self._inside.decode(embedding, prompts))
         finally:
             with self._free:
                 self._busy = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 
 from engines import Encoder
 from realtime.comms.messages import KeyframeMessage
@@ -15,6 +16,11 @@ from realtime.tracking.keyframe import Keyframe
 from realtime.types import Frame, FrameRef
 
 ENCODER_NICE = 10
+FIRST_LIMIT_NS = 5_000_000_000
+"""Of an encode that compiles its graph, or of which no duration is known: slower than any encoder here."""
+LEAST_LIMIT_NS, SLOWDOWN = 800_000_000, 4
+"""Later an encode may take so many times the slowest of the last ones, but at least this: the machine may be busy."""
+KNOWN_ENCODES = 8
 
 
 class EncodeWorker:
@@ -24,6 +30,9 @@ class EncodeWorker:
         self._context = context
         self._encoded = threading.Event()
         self._busy_since_ns: int | None = None
+        self._durations_ns: deque[int] = deque(maxlen=KNOWN_ENCODES)  # of frames of `_size`
+        self._size: tuple[int, int] | None = None
+        self._limit_ns = FIRST_LIMIT_NS
         self._encoder: Encoder | None = None
         self.recognition = RecognitionWorker(context)
 
@@ -65,16 +74,24 @@ class EncodeWorker:
         self._encoded.set()
         self.recognition.release()
 
-    def busy_ns(self, at_ns: int) -> int:
-        """Return how long the present encode has lasted at host time `at_ns`; 0 when idle."""
-        since_ns = self._busy_since_ns
-        return 0 if since_ns is None else at_ns - since_ns
+    def find_problem(self, at_ns: int) -> str:
+        """Explain an encode that at host time `at_ns` has lasted longer than it may; "" where there is none."""
+        since_ns, limit_ns = self._busy_since_ns, self._limit_ns
+        if since_ns is None or at_ns - since_ns <= limit_ns:
+            return ""
+        return f"encode: one frame takes longer than {limit_ns / 1e9:.1f} s"
 
     def _encode(self, encoder: Encoder, frame: Frame) -> None:
         context = self._context
+        if frame.size != self._size:
+            self._durations_ns.clear()
+            self._size, self._limit_ns = frame.size, FIRST_LIMIT_NS
         begun_ns = self._busy_since_ns = now_ns()
         embedding = encoder.encode(frame.image)
         encode_ns = now_ns() - begun_ns
+        self._durations_ns.append(encode_ns)
+        if len(self._durations_ns) > 1:
+            self._limit_ns = max(LEAST_LIMIT_NS, SLOWDOWN * max(self._durations_ns))
         recognition = self.recognition.recognize(frame, encode_ns)
         done_ns = now_ns()
         keyframe = Keyframe.from_frame(frame, embedding, encode_ns, done_ns, recognition)

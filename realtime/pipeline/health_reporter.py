@@ -17,7 +17,6 @@ from realtime.types import FrameSource, GazeSource, SourceStatus
 
 HEALTH_S, CHECK_S = 1.0, 0.1
 """Periods of publishing, and of checking whether the state has changed, which is published at once."""
-STUCK_NS = 5_000_000_000  # slower than any encoder on any machine this is for
 
 
 class HealthReporter:
@@ -77,11 +76,8 @@ class HealthReporter:
 
     def _errors(self, at_ns: int) -> list[str]:
         observers = self._context.options.observers
-        errors = [*self._context.guard.errors(), *filter(None, (observer.problem() for observer in observers))]
-        busy_ns = self._encode_worker.busy_ns(at_ns)
-        if busy_ns > STUCK_NS:
-            errors.append(f"encode: busy with one frame for {busy_ns / 1e9:.0f} s")
-        return errors
+        problems = [*(observer.problem() for observer in observers), self._encode_worker.find_problem(at_ns)]
+        return [*self._context.guard.errors(), *filter(None, problems)]
 
     def _count_drops(self, counted: dict[str, int], frames: SourceStatus, gaze: SourceStatus) -> dict[str, int]:
         dropped = Counter(counted)

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import resource
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
+import zmq
+
+from tests.faults import engine_faults
 from tests.faults.device import FaultyDevice
 from tests.faults.observed_run import ObservedRun
 from tests.faults.tcp_proxy import NetworkFault, TcpProxy
@@ -38,8 +46,18 @@ class FaultReport:
 class FaultStage:
     """Holds a device, the network in front of it and a run that uses both."""
 
-    def __init__(self, device: FaultyDevice, run: ObservedRun, proxies: list[TcpProxy]) -> None:
-        self.device, self.run, self._proxies = device, run, proxies
+    def __init__(self, device: FaultyDevice, run: ObservedRun, proxies: list[TcpProxy], folder: Path) -> None:
+        self.device, self.run, self._proxies, self.folder = device, run, proxies, folder
+        self.closers: list[Callable[[], None]] = []  # that end a fault
+
+    def set_engine(self, fault: str) -> None:
+        """Set the fault of the engine; "" for none."""
+        (self.folder / "fault").write_text(fault)
+
+    def end_fault(self) -> None:
+        """Call what the fault has left to be called."""
+        while self.closers:
+            self.closers.pop()()
 
     def set_network(self, fault: NetworkFault) -> None:
         """Set the fault of all connections between device and run."""
@@ -79,27 +97,35 @@ class FaultStage:
 
 @contextmanager
 def open_stage() -> Iterator[FaultStage]:
-    """Start a device and a run, and wait until masks come."""
+    """Start a device and a run that records, and wait until masks come."""
     device = FaultyDevice()
     proxies = [TcpProxy(PROXY_HOST, port) for port in (device.port, device.publish_port)]
-    try:
-        with ObservedRun(f"pupil://{PROXY_HOST}:{device.port}") as run:
-            stage = FaultStage(device, run, proxies)
+    with TemporaryDirectory(prefix="gazecast-faults-") as name:
+        folder = Path(name)
+        (folder / "fault").touch()
+        flags = ["--record", str(folder / "run.mcap")]
+        environment = {engine_faults.FILE: str(folder / "fault")}
+        with ObservedRun(
+            f"pupil://{PROXY_HOST}:{device.port}", flags, module="tests.faults.engine_faults", environment=environment
+        ) as run:
+            stage = FaultStage(device, run, proxies, folder)
             try:
                 eventually(lambda: stage.is_healthy(run.started_ns) or run.process.poll() is not None, "a healthy run")
                 assert run.process.poll() is None, run.output
                 yield stage
             finally:
+                stage.set_engine("")
+                stage.end_fault()
                 stage.close_network()
-    finally:
-        device.kill()
+    device.kill()
 
 
 @dataclass(frozen=True, slots=True)
 class SourceFault:
     """Describes a fault of source or network: what begins it and what ends it.
 
-    is_felt: whether `health` must be `degraded` while it lasts.
+    is_felt: whether `health` must be `degraded` while it lasts. is_lasting: whether it stays so, as of a recording that
+    has ended.
     """
 
     name: str
@@ -107,6 +133,7 @@ class SourceFault:
     begin: Callable[[FaultStage], None]
     end: Callable[[FaultStage], None]
     is_felt: bool = True
+    is_lasting: bool = False
 
 
 def _network(name: str, fault: NetworkFault, cause: str, *, is_felt: bool = True) -> SourceFault:
@@ -126,6 +153,48 @@ def _set(**values: bool) -> Callable[[FaultStage], None]:
             setattr(stage.device, name, value)
 
     return apply
+
+
+def _subscribe_and_never_read(stage: FaultStage) -> None:
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    deaf = context.socket(zmq.SUB)
+    deaf.set(zmq.RCVHWM, 1)
+    deaf.subscribe("")
+    deaf.connect(stage.run.endpoint)
+    stage.closers.append(lambda: context.destroy(0))
+
+
+def _subscribe_often(stage: FaultStage) -> None:
+    stop = threading.Event()
+
+    def come_and_go() -> None:
+        context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        while not stop.wait(0.05):
+            crowd = [context.socket(zmq.SUB) for _ in range(100)]
+            for each in crowd:
+                each.subscribe("")
+                each.connect(stage.run.endpoint)
+            stop.wait(0.3)
+            for each in crowd:
+                each.close(0)
+        context.destroy(0)
+
+    thread = threading.Thread(target=come_and_go)
+    thread.start()
+    stage.closers += [thread.join, stop.set]
+
+
+def _address_space(stage: FaultStage) -> int:
+    pages = int(Path(f"/proc/{stage.run.process.pid}/statm").read_text().split()[0])
+    return pages * resource.getpagesize()
+
+
+def _limit(stage: FaultStage, kind: int, size: int) -> None:
+    resource.prlimit(stage.run.process.pid, kind, (size, resource.RLIM_INFINITY))
+
+
+def _unlimit(kind: int) -> Callable[[FaultStage], None]:
+    return lambda stage: _limit(stage, kind, resource.RLIM_INFINITY)
 
 
 SOURCE_FAULTS = (
@@ -149,6 +218,28 @@ SOURCE_FAULTS = (
     _network("bytes-doubled", "duplicate", "every twentieth piece of the stream comes twice", is_felt=False),
     _network("bytes-reordered", "reorder", "every twentieth piece of the stream is exchanged with the next",
              is_felt=False),
+    *(SourceFault(name, cause, lambda stage, name=name: stage.set_engine(name), lambda stage: stage.set_engine(""))
+      for name, cause in (
+          ("encode-throws", "every encode of the engine fails"),
+          ("encode-hangs", "an encode of the engine does not return"),
+          ("decode-throws", "every decode of the engine fails"),
+          ("decode-nan", "the engine answers NaN"),
+      )),
+    SourceFault("deaf-subscriber", "a subscriber of everything never reads", _subscribe_and_never_read,
+                FaultStage.end_fault, is_felt=False),
+    SourceFault("hundred-subscribers", "a hundred subscribers come and go", _subscribe_often, FaultStage.end_fault,
+                is_felt=False),
+    SourceFault("run-stopped", "the run's process is stopped by SIGSTOP, then continued",
+                lambda stage: stage.run.process.send_signal(signal.SIGSTOP),
+                lambda stage: stage.run.process.send_signal(signal.SIGCONT), is_felt=False),
+    SourceFault("memory-full", "the process may allocate nothing more",
+                lambda stage: _limit(stage, resource.RLIMIT_AS, _address_space(stage)), _unlimit(resource.RLIMIT_AS),
+                is_felt=False),
+    SourceFault("clock-of-host", "the host's wall clock is set two hours ahead, and back",
+                lambda stage: stage.set_engine("wall-clock-set"), lambda stage: stage.set_engine(""), is_felt=False),
+    SourceFault("disk-full", "the recording's file cannot grow",
+                lambda stage: _limit(stage, resource.RLIMIT_FSIZE, (stage.folder / "run.mcap").stat().st_size),
+                _unlimit(resource.RLIMIT_FSIZE), is_lasting=True),
 )  # fmt: skip
 
 
@@ -164,7 +255,10 @@ def inject_fault(stage: FaultStage, fault: SourceFault, lasts_s: float) -> Fault
         time.sleep(0.01)
     ended_ns = time.monotonic_ns()
     fault.end(stage)
-    eventually(lambda: stage.is_healthy(ended_ns), f"recovery from {fault.name}")
+    eventually(
+        lambda: stage.find_fresh_mask(ended_ns) if fault.is_lasting else stage.is_healthy(ended_ns),
+        f"recovery from {fault.name}",
+    )
     return _report(stage, fault, begun_ns, ended_ns)
 
 
@@ -181,10 +275,8 @@ def _report(stage: FaultStage, fault: SourceFault, begun_ns: int, ended_ns: int)
     degraded_ns = _first_degraded(stage, begun_ns)
     report.degraded_s = None if degraded_ns is None else (degraded_ns - begun_ns) / 1e9
     fresh_ns = stage.find_fresh_mask(ended_ns)
-    troubled_ns = max((at for at, health in stage.run.health(ended_ns) if health.state == "degraded"), default=ended_ns)
-    running_ns = next(at for at, health in stage.run.health(troubled_ns) if health.state == "running")
     assert fresh_ns is not None
-    recovered_ns = max(fresh_ns, running_ns if troubled_ns > ended_ns else fresh_ns)
+    recovered_ns = fresh_ns if fault.is_lasting else max(fresh_ns, _find_running(stage, ended_ns))
     report.recovered_s = (recovered_ns - ended_ns) / 1e9
     masks = stage.run.masks(begun_ns)
     shown = {mask.frame.timestamp for mask in masks}
@@ -194,6 +286,17 @@ def _report(stage: FaultStage, fault: SourceFault, begun_ns: int, ended_ns: int)
     )
     report.stale = count_stale(stage, begun_ns)
     return report
+
+
+def _find_running(stage: FaultStage, since_ns: int) -> int:
+    """Return when `health` was `running` again after the last `degraded`; `since_ns` where it was not degraded."""
+    health = stage.run.health(since_ns)
+    troubled_ns = max((at for at, message in health if message.state == "degraded"), default=0)
+    return (
+        next(at for at, message in health if at > troubled_ns and message.state == "running")
+        if troubled_ns
+        else since_ns
+    )
 
 
 def count_stale(stage: FaultStage, since_ns: int) -> int:

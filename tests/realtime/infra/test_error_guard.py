@@ -1,11 +1,11 @@
-"""A failed item is counted and reported once, until the next one succeeds."""
+"""A failed item is counted and reported once, until its stage works again."""
 
 import logging
 from collections import Counter
 
 import pytest
 
-from realtime.infra.error_guard import ErrorGuard
+from realtime.infra.error_guard import HOLD_NS, ErrorGuard
 
 
 @pytest.fixture
@@ -14,8 +14,13 @@ def dropped():
 
 
 @pytest.fixture
-def guards(dropped):
-    return ErrorGuard(lambda why: dropped.update([why]))
+def now():
+    return [0]
+
+
+@pytest.fixture
+def guards(dropped, now):
+    return ErrorGuard(lambda why: dropped.update([why]), lambda: now[0])
 
 
 def fail(guards, stage, error):
@@ -23,12 +28,18 @@ def fail(guards, stage, error):
         raise error
 
 
-def test_an_error_is_counted_and_reported_until_a_success(guards, dropped):
+def test_an_error_is_counted_and_reported_until_its_stage_works(guards, dropped, now):
     fail(guards, "track", ValueError("no such thing"))
     fail(guards, "track", ValueError("no such thing"))
     fail(guards, "encode", MemoryError())
     assert guards.errors() == ["track: no such thing", "encode: MemoryError"]
     assert dropped == {"track.failed": 2, "encode.failed": 1}
+    now[0] = HOLD_NS // 2
+    with guards("track"):
+        pass
+    assert guards.errors() == ["track: no such thing", "encode: MemoryError"]  # not every item meets the fault
+    now[0] = HOLD_NS + 1
+    assert guards.errors() == ["encode: MemoryError"]
     with guards("track"):
         pass
     assert guards.errors() == ["encode: MemoryError"]

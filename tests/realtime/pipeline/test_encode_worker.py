@@ -1,28 +1,50 @@
-"""How long an encode lasts is known from its first moment on."""
+"""An encode that takes too long is a problem, from its first moment on."""
 
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
 
 from realtime.pipeline import encode_worker
 from realtime.pipeline.context import PipelineContext, PipelineOptions
-from realtime.pipeline.encode_worker import EncodeWorker
+from realtime.pipeline.encode_worker import FIRST_LIMIT_NS, LEAST_LIMIT_NS, EncodeWorker
 from realtime.pipeline.publisher import MessagePublisher
 from realtime.types import Frame
 
+S = 1_000_000_000
+FAST, SLOW = [S // 10] * 4, [S // 10, S, S // 2]
 
-def test_an_encode_that_began_at_time_0_is_busy(monkeypatch):
-    monkeypatch.setattr(encode_worker, "now_ns", lambda: 0)
+
+@pytest.mark.parametrize(
+    ("durations", "size", "limit_ns"),
+    [
+        ([], (6, 4), FIRST_LIMIT_NS),
+        ([S // 10], (6, 4), FIRST_LIMIT_NS),  # which compiled the graph
+        (FAST, (6, 4), LEAST_LIMIT_NS),
+        (SLOW, (6, 4), 4 * S),
+        (FAST, (8, 4), FIRST_LIMIT_NS),  # pictures of another size need another graph
+    ],
+)
+def test_an_encode_may_take_some_times_the_usual(monkeypatch, durations, size, limit_ns):
+    now = [0]
+    monkeypatch.setattr(encode_worker, "now_ns", lambda: now[0])
     publisher = MessagePublisher(SimpleNamespace(send=lambda topic, payload: True), "test", lambda: 0)
     context = PipelineContext(PipelineOptions(), publisher)
-    worker, seen = EncodeWorker(context), []
+    worker, problems, left = EncodeWorker(context), [], list(durations)
+
+    def put(width, height):
+        context.to_encode.put(Frame(np.zeros((height, width, 3), np.uint8), 0, 0.0, 0, 0))
 
     def encode(image):
-        seen.append(worker.busy_ns(6_000_000_000))
+        if left:
+            now[0] += left.pop(0)
+            put(*((6, 4) if left else size))
+            return
+        problems.extend(worker.find_problem(now[0] + limit_ns + more_ns) for more_ns in (0, 1))
         context.to_encode.close()
 
-    context.to_encode.put(Frame(np.zeros((4, 6, 3), np.uint8), 0, 0.0, 0, 0))
-    assert worker.busy_ns(1) == 0
+    put(*((6, 4) if left else size))
+    assert worker.find_problem(9 * S) == ""
     worker.run(SimpleNamespace(encode=encode))
-    assert seen == [6_000_000_000]
-    assert worker.busy_ns(1) == 0
+    assert problems == ["", f"encode: one frame takes longer than {limit_ns / 1e9:.1f} s"]
+    assert worker.find_problem(99 * S) == ""
