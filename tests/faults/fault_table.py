@@ -161,7 +161,7 @@ def _subscribe_and_never_read(stage: FaultStage) -> None:
     deaf.set(zmq.RCVHWM, 1)
     deaf.subscribe("")
     deaf.connect(stage.run.endpoint)
-    stage.closers.append(lambda: context.destroy(0))
+    stage.closers += [context.term, lambda: deaf.close(0)]
 
 
 def _subscribe_often(stage: FaultStage) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import msgpack
 import numpy as np
 
@@ -14,6 +16,7 @@ from realtime.sources.pupil.connection import DEFAULT_PORT, PupilSource
 from realtime.sources.pupil.frame_formats import FORMAT_HINT, FormatRequests
 from realtime.sources.pupil.messages import (
     DEPTH_FORMATS,
+    FrameHeader,
     MalformedMessage,
     read_depth,
     read_frame_header,
@@ -23,6 +26,8 @@ from realtime.sources.pupil.messages import (
 from realtime.types import Frame, GazeSample, OnEvent, OnFrame, OnGaze
 
 _MAX_DRAINED = 64
+MAX_LATE_S = 2.0
+"""A network that reorders messages delays them by less."""
 _MAX_GAP = 1000
 """Indices further apart than this were not lost: the device restarted its count."""
 
@@ -30,7 +35,8 @@ _MAX_GAP = 1000
 class PupilFrames(PupilSource):
     """A `FrameSource` that decodes the newest `frame.world` of a device.
 
-    `status().dropped` counts replaced frames ("replaced"), gaps in their indices, and malformed ones.
+    `status().dropped` counts replaced frames ("replaced"), gaps in their indices, frames out of order, and malformed
+    ones.
     """
 
     _hint = FORMAT_HINT
@@ -38,7 +44,7 @@ class PupilFrames(PupilSource):
     def __init__(self, host: str, port: int = DEFAULT_PORT) -> None:
         super().__init__(host, port, "frame.world", queue=16)
         self._on_frame: OnFrame = lambda frame: None
-        self._index = -1
+        self._index, self._time_s = -1, -math.inf
         self._formats = FormatRequests()
 
     def start(self, on_frame: OnFrame, on_event: OnEvent | None = None) -> None:
@@ -59,11 +65,9 @@ class PupilFrames(PupilSource):
             except MalformedMessage as error:
                 self._count_malformed(error)
             else:
-                gap = header.index - self._index - 1
-                self._monitor.count_dropped("lost on the way", gap if self._index >= 0 and 0 < gap < _MAX_GAP else 0)
-                self._index = header.index
-                self._monitor.count_dropped("replaced", int(newest is not None))
-                newest = header, waiting[2], now_ns()
+                if self._is_next(header):
+                    self._monitor.count_dropped("replaced", int(newest is not None))
+                    newest = header, waiting[2], now_ns()
             waiting = feed.receive(0)
         if newest is None:
             return
@@ -73,6 +77,20 @@ class PupilFrames(PupilSource):
         self._formats.on_usable(header.format)
         jpeg = add_jpeg_end(raw) if header.format == "jpeg" else None
         self._on_frame(Frame(image, header.index, header.timestamp, captured_ns, received_ns, jpeg))
+
+    def _is_next(self, header: FrameHeader) -> bool:
+        """Count the frames before this one that are missing; False for one that is older than the last, and counted.
+
+        A frame of a restarted device, or after a clock was set, is not older.
+        """
+        is_earlier = self._time_s - MAX_LATE_S < header.timestamp < self._time_s
+        if is_earlier and self._index - _MAX_GAP < header.index <= self._index:
+            self._monitor.count_dropped("out of order")
+            return False
+        gap = header.index - self._index - 1
+        self._monitor.count_dropped("lost on the way", gap if self._index >= 0 and 0 < gap < _MAX_GAP else 0)
+        self._index, self._time_s = header.index, header.timestamp
+        return True
 
     def _on_connect(self) -> None:
         self._formats.on_connect()

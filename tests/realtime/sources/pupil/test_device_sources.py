@@ -429,6 +429,20 @@ def test_hostile_frames_are_counted_by_reason_and_good_frames_go_on(
         assert source.status().dropped["lost on the way"] == 99 - 7 - 1
 
 
+def test_a_frame_that_is_older_than_the_last_is_dropped_and_a_restarted_count_is_not(
+    frames: Callable[..., tuple[PupilFrames, list[Frame]]],
+) -> None:
+    with device() as opened:
+        source, got = frames(opened.port)
+        at = opened.clock_s()
+        eventually(lambda: opened.server.send(frame(index=50, timestamp=at)) is None and len(got) > 0)
+        opened.server.send(frame(index=49, timestamp=at - 0.03))
+        eventually(lambda: source.status().dropped.get("out of order", 0) == 1)
+        eventually(lambda: opened.server.send(frame(index=1, timestamp=at + 1)) is None and got[-1].index == 1)
+        eventually(lambda: opened.server.send(frame(index=2, timestamp=at - 900)) is None and got[-1].index == 2)
+        assert 49 not in [each.index for each in got]
+
+
 def test_frames_change_size_and_format(frames: Callable[..., tuple[PupilFrames, list[Frame]]]) -> None:
     grey = picture(3, (32, 20))[:, :, 0]
     big = cv2.imencode(".jpg", picture(4, (320, 200)))[1].tobytes()
