@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engines import cache
-from engines.base import EngineUnavailable
+from engines.base import EngineUnavailable, ModelError
 from engines.cache_cleanup import free_space
 from engines.graphs import GRAPH_VERSION, TYPED_VERSION, EncoderGraph, Graph, LetterboxGraph
 from engines.prompts import PromptTable
@@ -83,7 +83,13 @@ class GraphStore:
             return
         with tempfile.TemporaryDirectory(prefix="gazecast-", ignore_cleanup_errors=True) as folder:
             file = Path(folder) / f"{model.graph.name}.onnx"
-            onnx.save_model(model, file, save_as_external_data=True, location=f"{file.name}.weights")
+            try:
+                onnx.save_model(model, file, save_as_external_data=True, location=f"{file.name}.weights")
+            except OSError as error:
+                reason = error.strerror or error
+                raise ModelError(
+                    f"cannot write {file}: {reason}; make room, or set TMPDIR to another folder"
+                ) from error
             yield file
 
     def typed_file(

@@ -25,7 +25,7 @@ class GraphBuilder:
     def __init__(self, name: str) -> None:
         self._name = name
         self._nodes: list[onnx.NodeProto] = []
-        self._constants: dict[str, onnx.TensorProto] = {}
+        self._constants: dict[str, NDArray[Any]] = {}
         self._inputs: list[onnx.ValueInfoProto] = []
         self._outputs: list[onnx.ValueInfoProto] = []
         self._scope = ""
@@ -42,8 +42,7 @@ class GraphBuilder:
     def constant(self, value: NDArray[Any], name: str = "") -> str:
         """Add a weight, or return the one that already has this name."""
         name = name or f"constant_{len(self._constants)}"
-        if name not in self._constants:
-            self._constants[name] = numpy_helper.from_array(np.asarray(value, order="C"), name)
+        self._constants.setdefault(name, value)
         return name
 
     def add(self, op: str, *inputs: str, name: str = "", outputs: int = 1, **attributes: Any) -> str:
@@ -115,6 +114,10 @@ class GraphBuilder:
     def build(self) -> onnx.ModelProto:
         """Return the model with the weights that its nodes use."""
         used = {name for node in self._nodes for name in node.input}
-        weights = [tensor for name, tensor in self._constants.items() if name in used]
-        graph = helper.make_graph(self._nodes, self._name, self._inputs, self._outputs, weights)
-        return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
+        graph = helper.make_graph(self._nodes, self._name, self._inputs, self._outputs)
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
+        # Last, one by one: a graph that holds them would be copied with them, twice.
+        for name, value in self._constants.items():
+            if name in used:
+                model.graph.initializer.append(numpy_helper.from_array(np.asarray(value, order="C"), name))
+        return model

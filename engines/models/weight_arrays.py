@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.base import EngineUnavailable, ModelError
+from engines.base import ModelError
+from engines.models.checkpoint import read_checkpoint
+from engines.models.sam_vit_graph import SHAPES
 from engines.models.tiny_vit_graph import DEPTHS, HEAD_WIDTH, HEADS, WINDOWS
 from engines.weights import weight_files
 
@@ -44,15 +46,17 @@ def read_arrays(folder: Path, model: str) -> ModelWeights:
     """Read the weights of `model` in `folder` in the form of `engines.models`.
 
     TinyViT's batch norms are folded into its convolutions, its position biases are whole tables, and its queries are
-    scaled. Raises `ModelError` for a file that is not what it should be, `EngineUnavailable` for a checkpoint where
-    torch is not installed.
+    scaled. Raises `ModelError` for a file that is not what it should be.
     """
     files = weight_files(folder, model)
     if len(files) == 2:
         pair = _encoder_arrays(_OnnxWeights(files[0])) | _decoder_arrays(_OnnxWeights(files[1]))
         return ModelWeights(pair, files[0].parent)
-    weights = ModelWeights(_read_checkpoint(files[0]), files[0])
-    if model == "mobile_sam":
+    state = read_checkpoint(files[0])
+    weights = ModelWeights({key: value for key, value in state.items() if key.startswith(PARTS)}, files[0])
+    if model != "mobile_sam":
+        _check_vit(weights, model, files[0])
+    else:
         folded = fold_tiny_vit(weights.below(PARTS[0]))
         rest = {key: value for key, value in weights.items() if not key.startswith(PARTS[0])}
         weights = ModelWeights(_with_prefix(PARTS[0], folded) | rest, files[0])
@@ -63,20 +67,16 @@ def _with_prefix(prefix: str, arrays: Arrays) -> Arrays:
     return {prefix + key: value for key, value in arrays.items()}
 
 
-def _read_checkpoint(file: Path) -> Arrays:
-    try:
-        import torch
-    except ImportError as error:
-        raise EngineUnavailable(
-            f"{file.name} is a checkpoint of torch, which is not installed; pip install 'gazecast[torch]'"
-        ) from error
-    try:
-        state = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises several types for a damaged file
-        raise ModelError(f"{file} is not a readable checkpoint ({type(error).__name__}); fetch it again") from error
-    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        raise ModelError(f"{file} is not a plain table of weights")
-    return {key: value.numpy() for key, value in state.items() if key.startswith(PARTS)}
+def _check_vit(weights: ModelWeights, model: str, file: Path) -> None:
+    """Raise `ModelError` unless the encoder's width and depth are those of the model."""
+    wanted = SHAPES[model]
+    depth = sum(key.startswith(f"{PARTS[0]}blocks.") and key.endswith(".norm1.weight") for key in weights)
+    width = weights[f"{PARTS[0]}pos_embed"].shape[-1]
+    if (depth, width) != (wanted.depth, wanted.width):
+        raise ModelError(
+            f"{file} holds an encoder of {depth} blocks of width {width}, and {model} has {wanted.depth} of "
+            f"{wanted.width}; fetch it again: gazecast models pull {model}"
+        )
 
 
 def fold_tiny_vit(state: Arrays) -> Arrays:

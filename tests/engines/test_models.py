@@ -1,7 +1,5 @@
 """Tests our networks against references from outside this project."""
 
-import sys
-import types
 from itertools import pairwise
 from pathlib import Path
 
@@ -27,6 +25,7 @@ from engines.models.sam_vit_graph import SHAPES, SamVitGraph, VitShape  # noqa: 
 from engines.models.weight_arrays import ModelWeights, read_arrays  # noqa: E402
 from engines.prompts import model_points  # noqa: E402
 from tests.engines.networks.model import normalised, read_model  # noqa: E402
+from tests.engines.networks.published import without_torchvision  # noqa: E402
 from tests.engines.networks.sam_vit import SamVit  # noqa: E402
 from tests.engines.networks.tiny_vit import TinyViT  # noqa: E402
 
@@ -270,21 +269,9 @@ def test_a_training_checkpoint_is_folded(tmp_path: Path, sam):
 
 @pytest.fixture(scope="module")
 def published_vit():
-    """Load segment-anything 1.0, which imports torchvision for parts that are not used here."""
-    missing = "torchvision" not in sys.modules
-    if missing:
-        names = ("torchvision", "torchvision.ops", "torchvision.ops.boxes", "torchvision.transforms",
-                 "torchvision.transforms.functional")  # fmt: skip
-        for name in names:
-            sys.modules[name] = types.ModuleType(name)
-        sys.modules["torchvision.ops.boxes"].batched_nms = None  # type: ignore[attr-defined]
-        sys.modules["torchvision.ops.boxes"].box_area = None  # type: ignore[attr-defined]
-        for name in ("resize", "to_pil_image"):
-            setattr(sys.modules["torchvision.transforms.functional"], name, None)
-    yield pytest.importorskip("segment_anything.modeling.image_encoder").ImageEncoderViT
-    if missing:
-        for name in names:
-            del sys.modules[name]
+    """Load the authors' own encoder."""
+    with without_torchvision():
+        return pytest.importorskip("segment_anything.modeling.image_encoder").ImageEncoderViT
 
 
 def test_sam_vit_is_the_published_one(published_vit):

@@ -60,7 +60,8 @@ def add_verb(verbs: Verbs[argparse.ArgumentParser]) -> None:
     add("--out", type=Path, default=FOLDER, metavar="DIR", help=f"where NAME.json and NAME.png go (default {FOLDER})")
     add_engine_flags(parser, "--engine")
     add("--picture-side", type=int, metavar="PX", help="longest side at which pictures are encoded, 224 to 1024 "
-        f"(default {MODEL_SIDE} with --everything, else {PROMPT_SIDE}); half takes a quarter of the time")  # fmt: skip
+        f"(default {MODEL_SIDE} with --everything and for SAM's own encoders, else {PROMPT_SIDE}); half takes a "
+        "quarter of the time")  # fmt: skip
     add("--json", action="store_true", help="nothing but one line of JSON a picture on stdout")
     kinds = {field.name: type(field.default) for field in dataclasses.fields(AutomaticSettings)}
     for name, (metavar, text) in _TUNED.items():
@@ -198,7 +199,8 @@ def _read_first(files: Sequence[Path]) -> Image:
 def _open_engine(args: argparse.Namespace, first: Image, terminal: TerminalProgress) -> tuple[Encoder, Decoder]:
     # encoder and decoder never run at the same time here, so each may use all cores
     if args.picture_side is None:
-        args.picture_side = MODEL_SIDE if args.everything else PROMPT_SIDE
+        # SAM's own encoders attend to the whole square, so a smaller picture saves them nothing.
+        args.picture_side = PROMPT_SIDE if args.model == "mobile_sam" and not args.everything else MODEL_SIDE
     settings = read_engine_settings(args, os.cpu_count() or 1)
     folder = None
     if args.backend != "fake":
