@@ -8,7 +8,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.faults.fault_table import SOURCE_FAULTS, FaultReport, inject_fault, open_stage
+from tests.faults.fault_stage import open_stage
+from tests.faults.fault_table import FAULTS
+from tests.faults.injection import FaultReport, inject_fault
 from tests.faults.process_faults import STATES, EndReport, end_run
 
 LASTS_S = 4.0
@@ -21,7 +23,7 @@ def main() -> None:
     names = sys.argv[1:]
     _print_head(FAULT_HEAD)
     with open_stage() as stage:
-        for fault in SOURCE_FAULTS:
+        for fault in FAULTS:
             if not names or fault.name in names:
                 _print(format_fault(inject_fault(stage, fault, LASTS_S)))
     if names:

@@ -1,6 +1,6 @@
 """Runs `gazecast` with the fake engine, which throws, hangs or answers NaN while a file says so, as with its clock.
 
-`GAZECAST_FAULT_FILE` names the file; it holds one of `FAULTS`, or nothing.
+`GAZECAST_FAULT_FILE` names the file; it holds one of `ENGINE_FAULTS`, or nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from engines import fake as stable
 from engines.load import BACKENDS
 from engines.settings import Report
 
-FAULTS = ("encode-throws", "encode-hangs", "decode-throws", "decode-nan", "wall-clock-set")
+ENGINE_FAULTS = ("encode-throws", "encode-hangs", "decode-throws", "decode-nan", "wall-clock-set")
 FILE = "GAZECAST_FAULT_FILE"
 POLL_S = 0.01
 WALL_NS = 7_200_000_000_000

@@ -1,0 +1,93 @@
+"""A device, the network in front of it and a run that uses both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from tests.faults import engine_faults
+from tests.faults.device import FaultyDevice
+from tests.faults.observed_run import ObservedRun
+from tests.faults.tcp_proxy import NetworkFault, TcpProxy
+from tests.realtime.waiting import eventually
+
+PROXY_HOST = "127.0.0.2"
+
+
+class FaultStage:
+    """Holds a device, the network in front of it and a run that uses both."""
+
+    def __init__(self, device: FaultyDevice, run: ObservedRun, proxies: list[TcpProxy], folder: Path) -> None:
+        self.device, self.run, self._proxies, self.folder = device, run, proxies, folder
+        self.closers: list[Callable[[], None]] = []  # that end a fault
+
+    def set_engine(self, fault: str) -> None:
+        """Set the fault of the engine; "" for none."""
+        (self.folder / "fault").write_text(fault)
+
+    def end_fault(self) -> None:
+        """Call what the fault has left to be called."""
+        while self.closers:
+            self.closers.pop()()
+
+    def set_network(self, fault: NetworkFault) -> None:
+        """Set the fault of all connections between device and run."""
+        for proxy in self._proxies:
+            proxy.fault = fault
+
+    def cut_network(self) -> None:
+        """Close all connections between device and run."""
+        for proxy in self._proxies:
+            proxy.cut()
+
+    def restart_device(self) -> None:
+        """Open the device again at its address, with a network in front of its new feed."""
+        self.device.restart()
+        self._proxies.append(TcpProxy(PROXY_HOST, self.device.publish_port))
+
+    def close_network(self) -> None:
+        """Close the network."""
+        for proxy in self._proxies:
+            proxy.close()
+
+    def is_healthy(self, since_ns: int) -> bool:
+        """Return whether the newest health since then is `running`, and a mask of a frame sent since then arrived."""
+        health = self.run.health(since_ns)
+        return bool(health) and health[-1][1].state == "running" and self.find_fresh_mask(since_ns) is not None
+
+    def find_fresh_mask(self, since_ns: int) -> int | None:
+        """Find the arrival of the first mask, locked or preview, of a frame that was sent since a host time."""
+        for each in self.run.arrivals:
+            message = each.message
+            if each.arrived_ns >= since_ns and hasattr(message, "mask") and message.mask is not None:
+                sent_ns = self.device.sent_ns.get(message.frame.timestamp)
+                if sent_ns is not None and sent_ns >= since_ns and message.state in ("locked", "preview"):
+                    return each.arrived_ns
+        return None
+
+
+@contextmanager
+def open_stage() -> Iterator[FaultStage]:
+    """Start a device and a run that records, and wait until masks come."""
+    device = FaultyDevice()
+    proxies = [TcpProxy(PROXY_HOST, port) for port in (device.port, device.publish_port)]
+    with TemporaryDirectory(prefix="gazecast-faults-") as name:
+        folder = Path(name)
+        (folder / "fault").touch()
+        flags = ["--record", str(folder / "run.mcap")]
+        environment = {engine_faults.FILE: str(folder / "fault")}
+        with ObservedRun(
+            f"pupil://{PROXY_HOST}:{device.port}", flags, module="tests.faults.engine_faults", environment=environment
+        ) as run:
+            stage = FaultStage(device, run, proxies, folder)
+            try:
+                eventually(lambda: stage.is_healthy(run.started_ns) or run.process.poll() is not None, "a healthy run")
+                assert run.process.poll() is None, run.output
+                yield stage
+            finally:
+                stage.set_engine("")
+                stage.end_fault()
+                stage.close_network()
+    device.kill()
