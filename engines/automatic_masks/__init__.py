@@ -6,9 +6,9 @@ from engines.automatic_masks.generate import (
     generate_image_masks,
     generate_masks,
     run_to_end,
-    segment_prompt,
 )
 from engines.automatic_masks.packed_mask import AutomaticMask
+from engines.automatic_masks.prompted import segment_prompt, segment_prompts
 from engines.automatic_masks.settings import AutomaticSettings
 
 __all__ = [
@@ -20,4 +20,5 @@ __all__ = [
     "generate_masks",
     "run_to_end",
     "segment_prompt",
+    "segment_prompts",
 ]

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 
 from engines.automatic_masks.overlap import Boxes, is_cut_by_crop, remove_small_regions, suppress_duplicates
 from engines.automatic_masks.packed_mask import AutomaticMask, pack_mask
-from engines.automatic_masks.quality import GridCells, logits_window, measure_quality
+from engines.automatic_masks.prompted import pack_logits
+from engines.automatic_masks.quality import GridCells, measure_quality
 from engines.automatic_masks.settings import AutomaticSettings, Crop, click_grid, crop_boxes
-from engines.base import Decoder, Embedding, Encoder, Floats, Image, MaskCandidates, Prompt, PromptError, check_image
+from engines.base import Decoder, Embedding, Encoder, Image, MaskCandidates, Prompt, PromptError, check_image
 from engines.letterbox import Letterbox
 
 
@@ -30,10 +32,11 @@ class GenerationStep:
 
 Steps = Generator[GenerationStep, None, tuple[AutomaticMask, ...]]
 """Yields a step for every batch of clicks and returns all masks, best predicted IoU first. Closing it cancels."""
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
-class _CropPass:
+class CropPass:
     """A crop of a (width, height) picture: clicks along its side, done before it, and of all crops together."""
 
     crop: Crop
@@ -44,8 +47,8 @@ class _CropPass:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _KeptMask:
-    """Holds an accepted mask. box: x0 y0 x1 y1 px of the picture. point: px of the crop."""
+class KeptMask:
+    """Holds an accepted mask's logits. box: x0 y0 x1 y1 px of the picture. point: px of the crop."""
 
     box: tuple[float, float, float, float]
     predicted_iou: float
@@ -66,7 +69,7 @@ def generate_masks(decoder: Decoder, embedding: Embedding, settings: AutomaticSe
         raise PromptError("crops are encoded anew, which needs the picture; use generate_image_masks, or no crops")
     size = embedding.letterbox.width, embedding.letterbox.height
     side = chosen.points_per_side
-    found = yield from _generate_in_crop(decoder, embedding, _CropPass((0, 0, *size), size, side, 0, side**2), chosen)
+    found = yield from _generate_in_crop(decoder, embedding, CropPass((0, 0, *size), size, side, 0, side**2), chosen)
     return _remove_specks(found, chosen)
 
 
@@ -88,7 +91,7 @@ def generate_image_masks(
     for layer, crop in parts:
         x0, y0, x1, y1 = crop
         embedding = encoder.encode(np.ascontiguousarray(image[y0:y1, x0:x1]))
-        part = _CropPass(crop, size, chosen.side_of(layer), done, total)
+        part = CropPass(crop, size, chosen.side_of(layer), done, total)
         found += yield from _generate_in_crop(decoder, embedding, part, chosen)
         done += part.side**2
     if len(parts) > 1:
@@ -98,8 +101,10 @@ def generate_image_masks(
     return _remove_specks(found, chosen)
 
 
-def run_to_end(steps: Steps, report: Callable[[GenerationStep], None] | None = None) -> tuple[AutomaticMask, ...]:
-    """Run a generation to its end and return the masks.
+def run_to_end(
+    steps: Generator[GenerationStep, None, Result], report: Callable[[GenerationStep], None] | None = None
+) -> Result:
+    """Run a generation to its end and return its masks or edges.
 
     report: called with every step; an exception that it raises cancels the generation and is passed on.
     """
@@ -109,65 +114,48 @@ def run_to_end(steps: Steps, report: Callable[[GenerationStep], None] | None = N
             if report is not None:
                 report(step)
     except StopIteration as end:
-        result: tuple[AutomaticMask, ...] = end.value
+        result: Result = end.value
         return result
     finally:
         steps.close()
 
 
-def segment_prompt(decoder: Decoder, embedding: Embedding, prompt: Prompt) -> AutomaticMask:
-    """Segment the object of one prompt: clicks, a box, or a box with clicks; the mask may be empty.
-
-    For one click that is the best of SAM's three from part to whole. Several clicks or a box are not ambiguous, and
-    SAM has a mask of its own for these. A box is clipped to the picture; raises `PromptError` for one outside.
-    """
-    (offered,) = decoder.decode(embedding, [_clip_box(prompt, embedding.letterbox)])
-    is_single_click = prompt.box_px is None and len(prompt.points_px) == 1
-    index = offered.best_index if is_single_click else 0
-    logits, letterbox = offered.logits[index], offered.letterbox
-    box, area, packed = _pack_full_size(logits, letterbox, (0, 0))
-    size = letterbox.width, letterbox.height
-    stability = measure_quality(logits, letterbox, AutomaticSettings().stability_offset).stability
-    points = tuple((float(x), float(y)) for x, y in prompt.points_px[prompt.labels == 1])
-    return AutomaticMask(size, box, area, float(offered.predicted_iou[index]), stability, points, (0, 0, *size), packed)
-
-
-def _clip_box(prompt: Prompt, letterbox: Letterbox) -> Prompt:
-    """Clip the prompt's box to the image."""
-    if prompt.box_px is None:
-        return prompt
-    wide, high = letterbox.width, letterbox.height
-    x0, y0, x1, y1 = prompt.box_px.tolist()
-    if x1 < 0 or y1 < 0 or x0 >= wide or y0 >= high:
-        raise PromptError(f"the box {[x0, y0, x1, y1]} is outside the {wide} x {high} picture")
-    inside = np.clip(prompt.box_px, 0, np.array([wide, high] * 2) - 1).astype(np.float32)
-    return replace(prompt, box_px=inside)
-
-
 def _generate_in_crop(
-    decoder: Decoder, embedding: Embedding, part: _CropPass, settings: AutomaticSettings
+    decoder: Decoder, embedding: Embedding, part: CropPass, settings: AutomaticSettings
 ) -> Generator[GenerationStep, None, list[AutomaticMask]]:
     """Generate the masks of one crop, whose embedding is given."""
+    kept = yield from collect_masks(decoder, embedding, part, settings)
+    return [_to_automatic_mask(one, embedding.letterbox, part) for one in kept]
+
+
+def collect_masks(
+    decoder: Decoder, embedding: Embedding, part: CropPass, settings: AutomaticSettings, margin: int = 1
+) -> Generator[GenerationStep, None, list[KeptMask]]:
+    """Collect the accepted masks of one crop without duplicates; margin: see `GridCells.of`."""
     x0, y0, x1, y1 = part.crop
     points = click_grid(part.side, (0, 0, x1 - x0, y1 - y0)).tolist()
-    kept: list[_KeptMask] = []
+    kept: list[KeptMask] = []
     count = settings.clicks_at_once
     for begin in range(0, len(points), count):
         batch = [(x, y) for x, y in points[begin : begin + count]]
         answers = decoder.decode(embedding, [Prompt.click(x, y) for x, y in batch])
         for point, answer in zip(batch, answers, strict=True):
-            for one in _select_masks(answer, point, (x0, y0), settings):
+            for one in _select_masks(answer, point, (x0, y0), settings, margin):
                 if not is_cut_by_crop(one.box, part.crop, part.size, settings.crop_edge_px):
                     kept.append(one)
         yield GenerationStep(part.done + begin + len(batch), part.total, len(kept))
     boxes = np.array([one.box for one in kept], float)
     stay = suppress_duplicates(boxes, [one.predicted_iou for one in kept], settings.duplicate_iou)
-    return [_to_automatic_mask(kept[index], embedding.letterbox, part) for index in stay]
+    return [kept[index] for index in stay]
 
 
 def _select_masks(
-    answer: MaskCandidates, point: tuple[float, float], corner: tuple[int, int], settings: AutomaticSettings
-) -> Iterator[_KeptMask]:
+    answer: MaskCandidates,
+    point: tuple[float, float],
+    corner: tuple[int, int],
+    settings: AutomaticSettings,
+    margin: int,
+) -> Iterator[KeptMask]:
     """Select a click's masks of high predicted IoU and high stability."""
     first = 1 if len(answer.predicted_iou) > 1 else 0  # of four, SAM's first is for several clicks
     for logits, iou in zip(answer.logits[first:], answer.predicted_iou[first:].tolist(), strict=True):
@@ -176,25 +164,17 @@ def _select_masks(
         found = measure_quality(logits, answer.letterbox, settings.stability_offset)
         if found.box is not None and found.stability >= settings.least_stability:
             (x0, y0, x1, y1), (x, y) = found.box, corner
-            yield _KeptMask((x0 + x, y0 + y, x1 + x, y1 + y), iou, found.stability, point, GridCells.of(logits))
+            box = x0 + x, y0 + y, x1 + x, y1 + y
+            yield KeptMask(box, iou, found.stability, point, GridCells.of(logits, margin))
 
 
-def _to_automatic_mask(one: _KeptMask, letterbox: Letterbox, part: _CropPass) -> AutomaticMask:
+def _to_automatic_mask(one: KeptMask, letterbox: Letterbox, part: CropPass) -> AutomaticMask:
     """Upsample an accepted mask to the image's size."""
     x0, y0, x1, y1 = part.crop
-    box, area, packed = _pack_full_size(one.cells.logits(), letterbox, (x0, y0))
+    box, area, packed = pack_logits(one.cells.logits(), letterbox, (x0, y0))
     point = one.point[0] + x0, one.point[1] + y0
     crop_box = x0, y0, x1 - x0, y1 - y0
     return AutomaticMask(part.size, box, area, one.predicted_iou, one.stability, (point,), crop_box, packed)
-
-
-def _pack_full_size(
-    logits: Floats, letterbox: Letterbox, corner: tuple[int, int]
-) -> tuple[tuple[int, int, int, int], int, bytes]:
-    """Pack the mask of logits over a crop whose top left pixel is at `corner`; see `pack_mask`."""
-    where = logits_window(logits, letterbox, 0.0)
-    inside = letterbox.logits_to_picture(logits, where) > 0
-    return pack_mask(inside, (where[0] + corner[0], where[1] + corner[1]))
 
 
 def _remove_specks(found: list[AutomaticMask], settings: AutomaticSettings) -> tuple[AutomaticMask, ...]:

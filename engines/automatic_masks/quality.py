@@ -39,11 +39,11 @@ class GridCells:
     values: np.ndarray[tuple[int, ...], np.dtype[np.float16]]
 
     @classmethod
-    def of(cls, logits: Floats) -> GridCells:
-        """Cut (256, 256) logits to the cells above 0 and their neighbours."""
+    def of(cls, logits: Floats, margin: int = 1) -> GridCells:
+        """Cut (256, 256) logits to the cells above 0 and so many cells around their box; 1 keeps the mask."""
         x, y, width, height = bounding_box(logits > 0)
-        left, top = max(0, x - 1), max(0, y - 1)
-        part = logits[top : y + height + 1, left : x + width + 1]
+        left, top = max(0, x - margin), max(0, y - margin)
+        part = logits[top : y + height + margin, left : x + width + margin]
         return cls((left, top), part.astype(np.float16))
 
     def logits(self) -> Floats:

@@ -1,0 +1,1 @@
+"""Measures edges, proposals and named instances of still pictures with the usual tools of each task."""
