@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
-from scipy.sparse.csgraph import maximum_bipartite_matching
+from scipy.sparse.csgraph import maximum_flow
 from scipy.spatial import cKDTree
 
 MAX_DISTANCE = 0.0075
@@ -55,16 +55,23 @@ def count_matches(edges: NDArray[np.float32], truths: list[Mask], match=None) ->
 
 
 def match_pixels(edges: Mask, truth: Mask, radius: float) -> tuple[Mask, Mask]:
-    """Match two maps one to one within a radius, px; returns what is matched of each."""
-    first, second = np.argwhere(edges), np.argwhere(truth)
+    """Match two maps one to one within a radius, px; returns what is matched of each.
+
+    As a flow: scipy's matching needs minutes for some pairs of maps, its flow 10 ms for all.
+    """
     out = np.zeros_like(edges), np.zeros_like(truth)
+    first, second = np.argwhere(edges), np.argwhere(truth)
     if not len(first) or not len(second):
         return out
     near = cKDTree(first).sparse_distance_matrix(cKDTree(second), radius, output_type="coo_matrix")
-    graph = csr_matrix((np.ones(near.nnz, np.int8), (near.row, near.col)), near.shape)
-    partner = maximum_bipartite_matching(graph, perm_type="column")
-    for mask, places in zip(out, (first[partner >= 0], second[partner[partner >= 0]]), strict=True):
-        mask[tuple(places.T)] = True
+    ours, theirs = 1 + np.arange(len(first)), 1 + len(first) + np.arange(len(second))
+    source, sink = np.zeros_like(ours), np.full_like(theirs, theirs[-1] + 1)
+    begin, end = np.concatenate([source, ours[near.row], theirs]), np.concatenate([ours, theirs[near.col], sink])
+    graph = csr_matrix((np.ones(len(begin), np.int32), (begin, end)), (sink[0] + 1,) * 2)
+    flow = maximum_flow(graph, 0, sink[0], method="dinic").flow
+    flow.eliminate_zeros()
+    out[0][tuple(first[flow[[0]].indices - 1].T)] = True
+    out[1][tuple(second[flow[[sink[0]]].indices - theirs[0]].T)] = True
     return out
 
 

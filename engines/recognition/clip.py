@@ -20,7 +20,7 @@ from engines.models.safetensors import read_safetensors
 from engines.openvino_core import compile_for_latency, open_core
 from engines.recognition.base import WordQuery
 from engines.recognition.clip_text import ClipTextEncoder
-from engines.recognition.nanodet_graph import NAMES
+from engines.recognition.coco_names import NAMES
 from engines.recognition.patch_embeddings import PatchEmbeddings, normalize
 from engines.settings import default_cache_dir
 from engines.weights import weight_files

@@ -11,9 +11,10 @@ import numpy as np
 from engines.base import Floats, Image, check_image
 from engines.openvino_core import compile_for_latency, open_core
 from engines.recognition.base import RecognizedObject, WordQuery
+from engines.recognition.coco_names import NAMES
 from engines.recognition.detected_objects import DetectedObjects
 from engines.recognition.name_words import encode_name
-from engines.recognition.nanodet_graph import MAX_STRIDES, NAMES, STRIDES, build_nanodet, read_convolutions
+from engines.recognition.nanodet_graph import MAX_STRIDES, STRIDES, build_nanodet, read_convolutions
 
 TRAINED_SIDE, SMALL_SIDE = 416, 320
 """Longest sides of a picture for the network, px: that of its training, and one that costs 0.6 of its time and finds

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
@@ -26,3 +27,11 @@ def encode_name(text: str, names: Sequence[str]) -> WordQuery:
     meant = options | {SYNONYMS[option] for option in options if option in SYNONYMS}
     code = np.array([name in meant for name in names], np.float32)
     return WordQuery(text, code, bool(code.any()))
+
+
+def find_similar_names(text: str, names: Sequence[str]) -> tuple[str, ...]:
+    """Find the names and synonyms that are spelled nearly so, or share a word with the text; the nearest first."""
+    word, known = " ".join(text.lower().split()), (*names, *SYNONYMS)
+    near = difflib.get_close_matches(word, known, n=3, cutoff=0.6)
+    parts = [name for name in known if set(word.split()) & set(name.split())]
+    return tuple(dict.fromkeys([*near, *parts]))

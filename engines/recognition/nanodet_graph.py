@@ -20,22 +20,12 @@ from onnx import TensorProto
 
 from engines.base import ModelError
 from engines.models.graph_builder import GraphBuilder
+from engines.recognition.coco_names import NAMES
 
 STRIDES = (8, 16, 32)
 """Picture pixels between neighbouring cells, of each output level."""
 MAX_STRIDES = 10
 """The largest distance from a cell's centre to a side of its box, in strides."""
-NAMES = (
-    "person", "bicycle", "car", "motorcycle", "airplane", "bus", "train", "truck", "boat", "traffic light",
-    "fire hydrant", "stop sign", "parking meter", "bench", "bird", "cat", "dog", "horse", "sheep", "cow", "elephant",
-    "bear", "zebra", "giraffe", "backpack", "umbrella", "handbag", "tie", "suitcase", "frisbee", "skis", "snowboard",
-    "sports ball", "kite", "baseball bat", "baseball glove", "skateboard", "surfboard", "tennis racket", "bottle",
-    "wine glass", "cup", "fork", "knife", "spoon", "bowl", "banana", "apple", "sandwich", "orange", "broccoli",
-    "carrot", "hot dog", "pizza", "donut", "cake", "chair", "couch", "potted plant", "bed", "dining table", "toilet",
-    "tv", "laptop", "mouse", "remote", "keyboard", "cell phone", "microwave", "oven", "toaster", "sink",
-    "refrigerator", "book", "clock", "vase", "scissors", "teddy bear", "hair drier", "toothbrush",
-)  # fmt: skip
-"""The names of COCO's categories, in the order of the scores."""
 MEAN_BGR, STD_BGR = (103.53, 116.28, 123.675), (57.375, 57.12, 58.395)
 SLOPE = 0.1
 Convolution = tuple[NDArray[np.float32], NDArray[np.float32]]

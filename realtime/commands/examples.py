@@ -106,6 +106,9 @@ EXAMPLES = {
         "gazecast segment *.jpg --everything  # NAME.json and NAME.png in segment-out",
         "gazecast segment cup.jpg --point 320,240 --not 100,80",
         "gazecast segment cup.jpg --box 200,150,440,330 --json",
+        "gazecast segment photos --names  # a whole folder; run again to go on",
+        "gazecast segment photos --text mug --out mugs",
+        "gazecast segment photos --edges  # or --proposals",
     ),
     "gazecast models": (
         "gazecast models list",

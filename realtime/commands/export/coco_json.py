@@ -140,8 +140,8 @@ def build_dataset(
     return dataset
 
 
-def write_json(path: Path, fields: Mapping[str, Any]) -> None:
-    """Write a JSON object atomically; raises `AnnotationError` for values that are not JSON, OSError from the disk."""
+def write_json(path: Path, fields: Mapping[str, Any] | Sequence[Any]) -> None:
+    """Write a JSON object or array atomically; raises `AnnotationError` for values that are not JSON, and OSError."""
     try:
         text = json.dumps(fields, allow_nan=False)
     except (TypeError, ValueError) as error:

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from engines import Image, Prompt
+from engines import Floats, Image, Prompt
 from engines.automatic_masks import AutomaticMask
+from realtime.media.overlay import measure_text, put_text
 
 _TINT = 0.5
 _GOLDEN = 0.618034
@@ -36,6 +37,36 @@ def draw_instances(image: Image, found: Sequence[AutomaticMask], prompt: Prompt 
     if prompt is not None:
         _draw_prompt(out, prompt, unit)
     return out
+
+
+def draw_names(out: Image, named: Sequence[tuple[AutomaticMask, str]]) -> None:
+    """Write the masks' names into the picture, in their colours, the first ones first.
+
+    A name stands at the top of its mask, above or below it; it is left out where others have all these places.
+    """
+    unit = max(1, round(min(out.shape[:2]) / 320))
+    taken: list[tuple[int, int, int, int]] = []
+    line = 15 * unit
+    for index, (mask, name) in enumerate(named):
+        x, y, wide, high = mask.box_xywh
+        width = measure_text(name, unit) + 4 * unit
+        left = max(0, min(x + (wide - width) // 2, out.shape[1] - width))
+        for top in (y, y - line, y + line, y + high):
+            place = left, max(0, min(top, out.shape[0] - line)), width, line
+            if not any(_do_meet(place, other) for other in taken):
+                taken.append(place)
+                put_text(out, name, (left + 2 + unit, place[1] + 11 * unit), instance_color(index, light=True), unit)
+                break
+
+
+def _do_meet(one: tuple[int, int, int, int], other: tuple[int, int, int, int]) -> bool:
+    """Check whether two x, y, width, height overlap."""
+    return all(one[at] < other[at] + other[at + 2] and other[at] < one[at] + one[at + 2] for at in (0, 1))
+
+
+def draw_strength(edges: Floats) -> Image:
+    """Return (H, W) edges of 0 to 1 as grey values 0 to 255."""
+    return np.round(edges * 255).astype(np.uint8)
 
 
 def instance_color(index: int, *, light: bool = False) -> tuple[int, int, int]:

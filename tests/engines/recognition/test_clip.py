@@ -18,7 +18,7 @@ from engines.models.clip_graph import (
 )
 from engines.models.safetensors import read_safetensors
 from engines.recognition.clip_tokenizer import ClipTokenizer
-from engines.recognition.nanodet_graph import NAMES
+from engines.recognition.coco_names import NAMES
 from tests.engines.recognition.clip_files import FILE, PUBLISHED, make_clip, pack_header, write_clip, write_safetensors
 
 pytest.importorskip("openvino", reason="OpenVINO is not installed")

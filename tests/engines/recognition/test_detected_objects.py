@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from engines.recognition.base import RecognizedObject
+from engines.recognition.coco_names import NAMES
 from engines.recognition.detected_objects import DetectedObjects
 from engines.recognition.name_words import encode_name
-from engines.recognition.nanodet_graph import NAMES
 
 SIZE = 160, 120
 CUP, DOG = (20.0, 20.0, 60.0, 60.0), (90.0, 30.0, 150.0, 110.0)

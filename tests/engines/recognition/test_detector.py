@@ -7,7 +7,8 @@ import pytest
 
 from engines import weights
 from engines.base import ModelError, PromptError
-from engines.recognition.nanodet_graph import MEAN_BGR, NAMES, STD_BGR, STRIDES, read_convolutions
+from engines.recognition.coco_names import NAMES
+from engines.recognition.nanodet_graph import MEAN_BGR, STD_BGR, STRIDES, read_convolutions
 from tests.engines.recognition.nanodet_files import write_nanodet
 
 pytest.importorskip("openvino", reason="OpenVINO is not installed")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from realtime.commands.main import main
-from realtime.commands.segment import command
+from realtime.commands.segment import command, tasks
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # pycocotools on numpy 2
 
@@ -93,7 +93,7 @@ def test_pictures_come_one_after_the_other_and_ctrl_c_leaves_whole_ones(capsys, 
     for file in out.iterdir():
         file.unlink()
 
-    real, calls = command.run_to_end, []
+    real, calls = tasks.run_to_end, []
 
     def interrupted(steps, report):
         calls.append(1)
@@ -103,7 +103,7 @@ def test_pictures_come_one_after_the_other_and_ctrl_c_leaves_whole_ones(capsys, 
             raise KeyboardInterrupt
         return real(steps, report)
 
-    monkeypatch.setattr(command, "run_to_end", interrupted)
+    monkeypatch.setattr(tasks, "run_to_end", interrupted)
     code, output, _ = run(capsys, cup, second, *EVERYTHING, "--out", out)
     assert (code, "cup.png: " in output) == (130, True)
     assert sorted(path.name for path in out.iterdir()) == ["cup.json", "cup.png"]
@@ -123,6 +123,12 @@ def test_pictures_come_one_after_the_other_and_ctrl_c_leaves_whole_ones(capsys, 
         (("--point", "200,5"), "outside the 200 x 160 picture"),
         (("--point", "1,2", "--crop-layers", "1"), "--crop-layers is for --everything"),
         (("--everything", "--least-stability", "7"), "--least-stability must be 0 to 1, got 7"),
+        (("--everything", "--edges"), "either --everything or --edges, not both"),
+        (("--names", "--text", "cup"), "either --names or --text, not both"),
+        (("--text", "cup", "--point", "1,2"), "not both"),
+        (("--text", " - "), "--text wants a word, such as cup, got ' - '"),
+        (("--names", "--points-per-side", "8"), "--points-per-side is for --everything and --edges and --proposals"),
+        (("--edges", "--least-stability", "1"), "--least-stability is for --everything and --proposals"),
         (("--everything", "--picture-side", "9"), "--picture-side: picture_side must be 224 to 1024"),
     ],
 )
@@ -134,11 +140,12 @@ def test_invalid_flags_print_one_line_and_exit_with_code_2(capsys, cup, tmp_path
 def test_unreadable_and_unwritable_files_are_reported_before_the_engine_is_opened(capsys, cup, tmp_path, monkeypatch):
     monkeypatch.setattr(command, "load", lambda *_, **__: pytest.fail("opened"))
     (tmp_path / "text.png").write_text("no picture")
+    (tmp_path / "empty").mkdir()
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "cup.jpg").write_bytes(cup.read_bytes())
     for argv, message in (
         ((tmp_path / "no.png",), "there is no picture"),
-        ((tmp_path,), "is a folder; name its pictures"),
+        ((tmp_path / "empty",), "is a folder without pictures"),
         ((tmp_path / "text.png",), "no picture that can be read"),
         ((cup, tmp_path / "other" / "cup.jpg"), "two pictures are called cup"),
         ((cup, "--out", tmp_path), "over the picture itself"),
@@ -174,12 +181,12 @@ def test_an_error_in_one_picture_does_not_end_the_others(capsys, cup, tmp_path):
 def test_what_is_no_picture_does_not_end_the_others(capsys, cup, tmp_path):
     text = tmp_path / "notes.txt"
     text.write_text("no picture")
-    files = text, cup, tmp_path / "missing.png", tmp_path
+    files = text, cup, tmp_path / "missing.png"
     code, output, err = run(capsys, *files, "--point", "100,80", *FAKE, "--out", tmp_path / "out")
     assert (code, output.count("1 mask")) == (1, 1), err
-    for message in ("notes.txt is no picture", "there is no picture", "is a folder", "3 of 4 pictures were left out"):
+    for message in ("notes.txt is no picture", "there is no picture", "2 of 3 pictures were left out"):
         assert message in err
-    code, _, err = run(capsys, text, tmp_path, "--point", "100,80", *FAKE, "--out", tmp_path / "out")
+    code, _, err = run(capsys, text, tmp_path / "missing.png", "--point", "100,80", *FAKE, "--out", tmp_path / "out")
     assert (code, err.count("\n")) == (2, 1), err
 
 

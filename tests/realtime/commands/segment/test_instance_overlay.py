@@ -5,7 +5,7 @@ import numpy as np
 from engines import Prompt
 from engines.automatic_masks import AutomaticMask
 from engines.automatic_masks.packed_mask import pack_mask
-from realtime.commands.segment.instance_overlay import draw_instances, instance_color
+from realtime.commands.segment.instance_overlay import draw_instances, draw_names, instance_color
 
 
 def found(box, size=(60, 40)):
@@ -35,3 +35,16 @@ def test_a_prompt_is_marked():
     np.testing.assert_array_equal(out[20, 30], (255, 255, 255))
     np.testing.assert_array_equal(out[10, 50], (100, 100, 100))
     assert out[4, 12].min() > 220
+
+
+def test_names_are_written_where_no_other_is_or_not_at_all():
+    out = np.zeros((200, 300, 3), np.uint8)
+    draw_names(out, [(found((100, 60, 80, 20), (300, 200)), "cup")])
+    rows, columns, _ = np.nonzero(out)
+    assert 60 <= rows.min() < rows.max() < 76
+    assert 110 < columns.min() < columns.max() < 170
+    once = out.copy()
+    draw_names(out, [(found((100, 60, 80, 20), (300, 200)), "cup")] * 9)
+    rows, _, _ = np.nonzero(out)
+    assert 44 <= rows.min() < rows.max() < 96
+    assert (out != once).any()
