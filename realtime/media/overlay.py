@@ -28,7 +28,8 @@ _FONT_PX = 33
 def draw_overlay(image: Image, message: MaskResult | None, *, label: bool = True, name: str = "") -> Image:
     """Draw mask, gaze and state on a copy of an (H, W, 3) BGR frame.
 
-    The message must be of this frame: its mask has the frame's size. Without one the frame is returned as it is.
+    The message must be of this frame: its mask has the frame's size. Without one the frame is returned as it is. A
+    confirmed mask has a white rim.
     name: the label of the object, "" without one.
     """
     if message is None:
@@ -47,12 +48,15 @@ def draw_overlay(image: Image, message: MaskResult | None, *, label: bool = True
         outlines, _ = cv2.findContours(part, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE, offset=(x0, y0))
         if message.is_guess:
             outlines = _cut_dashes(outlines, _DASH * unit)
+        if message.confirmed is not None:
+            cv2.polylines(out, outlines, True, (255, 255, 255), 3 * unit, cv2.LINE_AA)
         cv2.polylines(out, outlines, not message.is_guess, colour, unit, cv2.LINE_AA)
     gaze = round(message.gaze.x), round(message.gaze.y)
     for ink, width in (((0, 0, 0), 3 * unit), ((255, 255, 255), unit)):  # a black rim, to be visible on everything
         cv2.drawMarker(out, gaze, ink, cv2.MARKER_CROSS, 10 * unit, width, cv2.LINE_AA)
     if label:
-        words = (str(message.object) if message.object else "", name, message.state)
+        confirmed = f"confirmed by {message.confirmed.by}" if message.confirmed is not None else ""
+        words = (str(message.object) if message.object else "", name, message.state, confirmed)
         put_text(out, "  ".join(word for word in words if word), (6 * unit, 16 * unit), colour, unit)
     return out
 

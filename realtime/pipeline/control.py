@@ -46,6 +46,18 @@ class UserCommand:
     reply: Callable[[Any], None] | None = field(default=None, compare=False, repr=False)
 
 
+def make_confirmation(
+    by: ConfirmationMeans, notice: Callable[[str], None], *, object_id: int | None = None, seen_ns: int | None = None
+) -> UserCommand:
+    """Make a command that confirms the shown object, or reports by `notice` why it was refused."""
+
+    def report(result: Any) -> None:
+        if isinstance(result, CommandRejected):
+            notice(f"Not confirmed: {result}.")
+
+    return UserCommand("confirm", object=object_id, by=by, seen_ns=seen_ns, reply=report)
+
+
 class CommandQueue(BoundedQueue[UserCommand]):
     """A queue of commands to the track thread; of more than `MAX_QUEUED` the oldest are dropped and counted."""
 

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from realtime.comms.sockets.publisher import PublisherSocket
 from realtime.config.schema import RunConfig, select_recorded_settings, to_toml
 from realtime.infra.clock import now_ns
-from realtime.pipeline.control import CommandQueue
+from realtime.pipeline.control import CommandQueue, make_confirmation
 from realtime.pipeline.observers import ObservedSender, PipelineObserver
 from realtime.pipeline.publisher import MessagePublisher
 from realtime.pipeline.request_server import RequestServer
@@ -61,6 +61,8 @@ def open_run_outputs(
     observers += [inputs.page] if inputs.page is not None else []
     publisher = MessagePublisher(ObservedSender(socket, observers), config.publish.stream, now_ns)
     commands = inputs.page.commands if inputs.page is not None else CommandQueue()
+    if inputs.window is not None:
+        inputs.window.on_confirm = lambda: commands.put(make_confirmation("key", view.progress.show_line))
     outputs = RunOutputs(socket, publisher, recording, check, newest, commands, observers, {"publish": access.kind})
     objects = _open_objects(config, stack, inputs, outputs)
     observers += [objects] if objects is not None else []

@@ -45,6 +45,8 @@ def draw_edges(message: MaskResult | None, size: tuple[int, int], homography: ND
     blue, green, red = COLOURS[message.state]
     for width, brightness in (*_GLOW_STROKES, (2, 1.0)):
         colour = (round(blue * brightness), round(green * brightness), round(red * brightness))
+        if width == 2 and message.confirmed is not None:
+            cv2.polylines(out, lines, True, (255, 255, 255), 3 * unit, cv2.LINE_AA)
         cv2.polylines(out, lines, True, colour, max(1, round(width * unit / 2)), cv2.LINE_AA)
     return out
 

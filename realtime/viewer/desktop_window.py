@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 
 import cv2
 
@@ -60,7 +61,10 @@ class MouseGaze(GazeSource):
 
 
 class DesktopWindow:
-    """An OpenCV window; q, Escape or its button closes it."""
+    """An OpenCV window; q, Escape or its button closes it, y or Enter confirms the shown object.
+
+    on_confirm: called for these keys.
+    """
 
     def __init__(self, title: str, mouse: MouseGaze | None) -> None:
         if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
@@ -70,6 +74,7 @@ class DesktopWindow:
         except cv2.error as error:
             raise WindowError(f"OpenCV cannot open a window here ({error.err}); run without --window") from None
         self._title, self._mouse, self._size = title, mouse, (0, 0)
+        self.on_confirm: Callable[[], None] = lambda: None
         if mouse is not None:
             cv2.setMouseCallback(title, lambda event, x, y, flags, data: mouse.move_to(float(x), float(y)))
 
@@ -84,6 +89,8 @@ class DesktopWindow:
     def poll(self) -> bool:
         """Process window events for some milliseconds; False after the user has closed the window."""
         key = cv2.waitKey(5) & 0xFF
+        if key in (ord("y"), ord("\r")):
+            self.on_confirm()
         if self._mouse is not None:
             self._mouse.repeat(now_ns())
         return key not in (ord("q"), 27) and cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) >= 1

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache, partial
 from typing import Any, Literal
 
@@ -144,6 +144,7 @@ def target_fields(message: MaskResult, published_ns: int) -> Mapping[str, Any]:
         "state": message.state,
         "method": message.method,
         "label": message.label.name if message.label is not None else "",
+        "confirmed": asdict(message.confirmed) if message.confirmed is not None else None,
         "score": round(message.score, 3),
         "confidence": round(message.confidence, 3),
         "carried_ms": round(message.carried_ms, 1),

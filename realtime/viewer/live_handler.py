@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from realtime.errors import PageError
-from realtime.pipeline.control import UserCommand
+from realtime.pipeline.control import UserCommand, make_confirmation
 from realtime.viewer.frame_broadcaster import FrameBroadcaster, FrameRequest
 from realtime.viewer.interfaces import PageHandler, SendFrame, SendText
 from realtime.viewer.page_client import PageClient
@@ -38,9 +38,11 @@ class LiveHandler(PageHandler):
         broadcaster: FrameBroadcaster,
         page_input: PageInput,
         change_label: Callable[[LabelChange | UndoRequest], None],
+        show_notice: Callable[[str], None],
     ) -> None:
-        """change_label: called with label changes of the page; raises `PageError`."""
+        """change_label: called with label changes of the page; raises `PageError`. show_notice: on any thread."""
         self._broadcaster, self._input, self._change_label = broadcaster, page_input, change_label
+        self._show_notice = show_notice
         self._client = broadcaster.connect(None, send_frame)
         self._page = PageClient(send_text)
         page_input.connect(self._page)
@@ -58,6 +60,8 @@ class LiveHandler(PageHandler):
                 self._input.change_source(self._page, change)
             case PageGaze() as gaze:
                 self._input.add_gaze(self._page, gaze, received_ns)
+            case UserCommand("confirm", object=object_id):
+                self._input.commands.put(make_confirmation("key", self._show_notice, object_id=object_id))
             case UserCommand() as command:
                 self._input.commands.put(command)
             case LabelChange() | UndoRequest() as request:

@@ -85,7 +85,8 @@ class LivePage(PipelineObserver, PageHost):
         eyes = (pack_text("eyes", **self._webcam.state_fields()),) if self._webcam is not None else ()
         for text in (pack_text("hello", **self._hello), *health, *eyes, *self.recording.opening_messages()):
             send_text(text)
-        return LiveHandler(send_text, send_frame, self.broadcaster, self._input, self.recording.change_label)
+        change_label = self.recording.change_label
+        return LiveHandler(send_text, send_frame, self.broadcaster, self._input, change_label, self.show_notice)
 
     def on_mask(self, result: FrameResult) -> None:
         """Show a frame with its mask."""

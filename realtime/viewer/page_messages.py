@@ -5,8 +5,8 @@ Reading costs bounded time and memory, whatever a page sends.
 The page sends JSON maps with `t`, and camera frames as bytes. It receives JSON maps, and bytes for every frame with its
 mask. Bytes are: the length of a JSON map (4 bytes, little-endian), the map, then the data that the map describes.
 
-    page sends     view {kind}, ack {seq}, sync {n, ms}, source {on, label}, gaze {samples, moved}, command {verb, on},
-                   label {object, text, keep}, undo
+    page sends     view {kind}, ack {seq}, sync {n, ms}, source {on, label}, gaze {samples, moved},
+                   command {verb, on, object}, label {object, text, keep}, undo
                    eyes {on}, calibration {on}, screen {size, page, picture, frame_width}, click {x, y}
                    bytes: {index, ms, eyes}, JPEG
     page receives  hello, verbs {verbs}, health, sync {n}, clock {host_ms}, source {yours, active, label},
@@ -180,6 +180,7 @@ class UndoRequest:
 class _CommandFields(msgspec.Struct):
     verb: Any = None
     on: bool = True
+    object: Index | None = None
 
 
 class _LabelFields(msgspec.Struct):
@@ -224,10 +225,10 @@ def read_text(text: str) -> PageMessage:
     match read_value(fields, _MESSAGES[kind], PageError):
         case PageSourceChange(on, label):
             return PageSourceChange(on, "".join(c for c in label[:60] if c.isprintable()))
-        case _CommandFields(verb, on):
+        case _CommandFields(verb, on, object_id):
             if verb not in USER_VERBS:
                 raise PageError(f"verb {verb!r:.40}; expected one of {', '.join(USER_VERBS)}")
-            return UserCommand(verb, on)
+            return UserCommand(verb, on, object_id)
         case SeekRequest(None, None):
             raise PageError("seek needs n, a frame's number, or ms, its time")
         case SeekRequest(int(number)):

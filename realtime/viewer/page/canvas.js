@@ -43,8 +43,8 @@ function pointTowards(x, y, tx, ty) {
   return [x + (tx - x) * share, y + (ty - y) * share];
 }
 
-/** Draws a mask as a tint and a glowing edge. pixel: the width of a screen pixel, in pixels of the frame. */
-export function drawMask(ctx, path, { state, method }, pixel) {
+/** Draws a mask as a tint and a glowing edge, with a white rim where it is confirmed. pixel: the width of a screen pixel, in pixels of the frame. */
+export function drawMask(ctx, path, { state, method, confirmed }, pixel) {
   ctx.lineJoin = "round";
   if (isGuess(method)) {
     ctx.fillStyle = stateColour(state, 0.13);
@@ -59,6 +59,7 @@ export function drawMask(ctx, path, { state, method }, pixel) {
     ctx.strokeStyle = stateColour(state, alpha);
     ctx.stroke(path);
   }
+  if (confirmed) drawRim(ctx, path, pixel);
   ctx.lineWidth = Math.max(1, 2.4 * pixel); // at least a pixel of the frame: the contour runs through their centres
   ctx.strokeStyle = stateColour(state, 0.95);
   ctx.stroke(path);
@@ -68,13 +69,14 @@ export function drawMask(ctx, path, { state, method }, pixel) {
 }
 
 /** Draws a mask's edge alone, for displays on which black is transparent. */
-export function drawEdge(ctx, path, { state, method }, pixel) {
+export function drawEdge(ctx, path, { state, method, confirmed }, pixel) {
   ctx.lineJoin = "round";
   if (isGuess(method)) {
     drawDashed(ctx, path, state, pixel);
     return;
   }
   for (const [width, alpha] of [[9, 0.2], [5, 0.45], [2.5, 1]]) {
+    if (confirmed && alpha === 1) drawRim(ctx, path, pixel);
     ctx.lineWidth = width * pixel;
     ctx.strokeStyle = stateColour(state, alpha);
     ctx.stroke(path);
@@ -84,6 +86,12 @@ export function drawEdge(ctx, path, { state, method }, pixel) {
 /** Returns whether a mask was made without the model; older recordings do not say, and have none. */
 function isGuess(method) {
   return method !== undefined && method !== "model";
+}
+
+function drawRim(ctx, path, pixel) {
+  ctx.lineWidth = 7 * pixel;
+  ctx.strokeStyle = "#fff";
+  ctx.stroke(path);
 }
 
 function drawDashed(ctx, path, state, pixel) {

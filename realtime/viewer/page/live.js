@@ -23,6 +23,7 @@ const state = {
   hello: null, health: null, source: NO_SOURCE, // the last message of each kind
   latest: null, // the newest mask: {header, contours, path, arrivedMs, bitmap, frame, points, isOld}
   shown: null, // {seq, index, age, target} of the last mask on the screen
+  confirmedNumber: 0, // of the newest confirmation that was shown
   mode: "compensated", toggles: { hold: false, record: false }, heldMs: 0,
   label: "", // of the page's own camera or clip
 };
@@ -115,6 +116,10 @@ function onTarget(target) {
     refresh();
   }
   if (!target) return;
+  if (target.confirmed && target.confirmed.number !== state.confirmedNumber) {
+    state.confirmedNumber = target.confirmed.number;
+    showNotice(`Confirmed by ${target.confirmed.by}: ${recording.objects.name(target.object, target.label)}`);
+  }
   series.gaze.add(now, target.gaze_to_mask_ms ?? NaN);
   series.keyframe.add(now, target.keyframe_age_ms ?? NaN);
 }
@@ -165,10 +170,13 @@ async function startVideo(start, label) {
 function sendCommand(verb) {
   const isToggle = verb === "hold" || verb === "record";
   const on = isToggle ? !state.toggles[verb] : true;
-  const isSent = connection.send({ t: "command", verb, on });
+  const shown = state.latest?.isOld ? null : state.latest?.header.target;
+  const hasObject = (shown?.state ?? "lost") !== "lost";
+  // Not another object that the eyes have just come to; the server says why it confirms nothing.
+  const object = verb === "confirm" && hasObject && shown.object ? shown.object : null;
+  const isSent = connection.send({ t: "command", verb, on, object });
   if (isSent && verb === "hold") [state.toggles.hold, state.heldMs] = [on, performance.now()];
   if (isSent && verb === "clear") state.toggles.hold = false; // of a recording the server reports the state itself
-  const hasObject = !state.latest?.isOld && (state.latest?.header.target?.state ?? "lost") !== "lost";
   if (["part", "whole", "next", "previous", "clear"].includes(verb) && !hasObject) showNotice("No object is shown; look at one first.");
   refresh();
 }

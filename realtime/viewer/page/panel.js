@@ -10,7 +10,7 @@ const $ = (id) => document.getElementById(id);
 
 const modeButtons = [...document.querySelectorAll("[data-mode]")];
 const KEYS = {
-  p: "part", w: "whole", a: "next", b: "previous", h: "hold", c: "clear", s: "snapshot", r: "record",
+  y: "confirm", p: "part", w: "whole", a: "next", b: "previous", h: "hold", c: "clear", s: "snapshot", r: "record",
 };
 const MODES = {
   exact: "Each mask on the frame it was computed for: exact, with a little more delay.",
@@ -103,6 +103,8 @@ export function update({ state, stage, view, localVideo, pointer, recording, ser
     $("card-object").textContent = target.object ? recording.objects.name(target.object, target.label) : target.state === "preview" ? "a first guess" : "no object yet";
     $("card-state").textContent = target.state;
     $("card-confidence").textContent = target.state === "lost" ? "" : `confidence ${Math.round(100 * target.confidence)} %`;
+    $("card-confirmed").hidden = !target.confirmed;
+    setText("card-confirmed", target.confirmed ? `✓ confirmed by ${target.confirmed.by}` : "");
     $("card-bar").firstElementChild.style.width = `${Math.round(100 * target.confidence)}%`;
   }
   recording.update(target);

@@ -65,6 +65,7 @@ function showCard(header, objects) {
   $("card-object").textContent = target.object ? objects.name(target.object, target.label) : target.state === "preview" ? "a first guess" : "no object yet";
   $("card-state").textContent = keep ? target.state : "dropped";
   $("card-details").textContent = [
+    target.confirmed ? `confirmed by ${target.confirmed.by}` : "",
     target.state === "lost" || !keep ? "" : `confidence ${Math.round(100 * target.confidence)} %`,
     header.own_mask || !keep ? "" : "mask of the frame before",
   ].filter(Boolean).join(" · ");

@@ -1,9 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from realtime.comms.messages import MaskMessage
 from realtime.media.overlay import COLOURS, draw_overlay
-from realtime.types import FrameRef, GazeRef, KeyframeRef, TimingNs
+from realtime.types import Confirmation, FrameRef, GazeRef, KeyframeRef, TimingNs
 
 
 def message(mask, state="locked", gaze=(5.0, 5.0)):
@@ -35,6 +37,18 @@ def test_a_mask_at_the_border_stays_in_the_picture():
     mask = np.zeros((80, 120), bool)
     mask[-1, -1] = mask[0, 0] = True
     assert draw_overlay(np.zeros((80, 120, 3), np.uint8), message(mask), label=False)[79, 119].any()
+
+
+def test_a_confirmed_mask_has_a_white_rim_and_the_means_are_written():
+    image = np.zeros((80, 300, 3), np.uint8)
+    mask = np.zeros((80, 300), bool)
+    mask[40:70, 160:210] = True
+    plain = message(mask)
+    drawn = [draw_overlay(image, each) for each in (plain, replace(plain, confirmed=Confirmation("pinch", 1, 2)))]
+    whites = [(each[35:75, 150:220].min(2) > 250).sum() for each in drawn]
+    assert whites[1] > whites[0] + 100
+    ends = [np.flatnonzero(each[:20].any((0, 2))).max() for each in drawn]
+    assert ends[1] > ends[0] + 60
 
 
 def test_the_name_of_the_object_is_written():

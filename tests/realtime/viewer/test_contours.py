@@ -1,5 +1,7 @@
 """Tests that contours reproduce the mask, and that edges are drawn where the homography maps them."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 
 from realtime.comms.messages import MaskMessage
 from realtime.config.viewer import IDENTITY, check_homography
-from realtime.types import FrameRef, GazeRef, KeyframeRef, TimingNs
+from realtime.types import Confirmation, FrameRef, GazeRef, KeyframeRef, TimingNs
 from realtime.viewer.contours import draw_edges, find_contours
 
 SIZE = (160, 120)
@@ -61,6 +63,16 @@ def test_edges_are_drawn_on_black():
     assert away.max() < 4
     assert not picture[60, 80].any()
     assert not picture[:10].any()
+
+
+def test_the_edges_of_a_confirmed_mask_have_a_white_rim():
+    plain = message(disc())
+    whites = [
+        (draw_edges(each, (640, 480), np.diag([4.0, 4, 1])).min(2) > 250).sum()
+        for each in (plain, replace(plain, confirmed=Confirmation("key", 1, 2)))
+    ]
+    assert whites[0] == 0
+    assert whites[1] > 500
 
 
 @pytest.mark.parametrize("result", [None, message(None, "lost")])

@@ -134,6 +134,27 @@ def test_the_next_and_previous_alternative_change_the_mask(user):
     assert tab.evaluate(f"{TARGET}.object") == first
 
 
+def test_the_object_is_confirmed_until_it_is_cleared(user):
+    tab = user.tab
+    tab.wait_for("gazecast.state.hello?.verbs.includes('confirm')")
+    tab.press_key("y")
+    tab.wait_for("document.getElementById('notice').textContent === 'Not confirmed: nothing is on show.'")
+    user.point_at_object()
+    first = user.wait_for_state("locked")
+    tab.press_key("h")  # so that it stays on show
+    user.wait_for_state("held")
+    tab.press_key("y")
+    tab.wait_for(f"{TARGET}?.confirmed?.by === 'key'")
+    tab.wait_for("document.getElementById('card-confirmed').textContent === '✓ confirmed by key'")
+    tab.wait_for(f"document.getElementById('notice').textContent === 'Confirmed by key: object {first}'")
+    number = tab.evaluate(f"{TARGET}.confirmed.number")
+    tab.click("[data-verb=confirm]")
+    tab.wait_for(f"{TARGET}?.confirmed?.number === {number + 1}")
+    tab.press_key("c")
+    user.wait_for_state("lost")
+    tab.wait_for(f"{TARGET}.confirmed === null && document.getElementById('card-confirmed').hidden")
+
+
 def test_a_hold_without_an_object_is_released(user):
     user.tab.press_key("h")
     user.tab.wait_for("gazecast.state.toggles.hold")
