@@ -114,6 +114,19 @@ _FACE_LANDMARKS = (
         "mediapipe/modules/iris_landmark/iris_landmark.tflite",
     ),
 )  # fmt: skip
+_HANDS = (
+    RemoteFile(
+        "palm_detection_full.tflite", 2_339_846,
+        "1b14e9422c6ad006cde6581a46c8b90dd573c07ab7f3934b5589e7cea3f89a54",
+        "mediapipe/modules/palm_detection/palm_detection_full.tflite",
+    ),
+    RemoteFile(
+        "hand_landmark_full.tflite", 5_478_917,
+        "11c272b891e1a99ab034208e23937a8008388cf11ed2a9d776ed3d01d0ba00e3",
+        "mediapipe/modules/hand_landmark/hand_landmark_full.tflite",
+    ),
+)  # fmt: skip
+_MEDIAPIPE = "mediapipe", "0.10.21", "mediapipe-0.10.21-cp311-cp311-manylinux_2_28_x86_64.whl"
 _NANODET = (
     RemoteFile(
         "nanodet.json", 121_604,
@@ -159,11 +172,13 @@ REGISTRY = (
         "face_landmarks",
         "MediaPipe's face detector, face mesh and iris landmarks, for gaze by webcam",
         "Apache-2.0",
-        (
-            WheelSource(
-                "mediapipe", "0.10.21", "mediapipe-0.10.21-cp311-cp311-manylinux_2_28_x86_64.whl", _FACE_LANDMARKS
-            ),
-        ),
+        (WheelSource(*_MEDIAPIPE, _FACE_LANDMARKS),),
+    ),
+    ModelEntry(
+        "hands",
+        "MediaPipe's palm detector and hand landmarks, for confirming by a pinch",
+        "Apache-2.0",
+        (WheelSource(*_MEDIAPIPE, _HANDS),),
     ),
     ModelEntry(
         "nanodet",

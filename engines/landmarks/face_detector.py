@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from engines.base import Floats
+from engines.landmarks.network import build_anchors, decode_box, to_probability
 from engines.landmarks.picture_region import PictureRegion
 
 SIDE = 128
@@ -18,20 +17,7 @@ SIDE = 128
 MIN_SCORE = 0.5
 FACE_SCALE = 1.5
 """Side of the landmarks' region, as a multiple of the detected box."""
-_MAX_LOGIT = 100.0
-
-
-def build_anchors() -> Floats:
-    """Build the (896, 2) anchor centres, 0 to 1."""
-    grids = []
-    for cells, anchors in ((16, 2), (8, 6)):
-        centres = (np.arange(cells, dtype=np.float32) + 0.5) / cells
-        grid = np.stack(np.meshgrid(centres, centres), -1).reshape(-1, 2)
-        grids.append(np.repeat(grid, anchors, axis=0))
-    return np.concatenate(grids)
-
-
-ANCHORS = build_anchors()
+ANCHORS = build_anchors(((16, 2), (8, 6)))
 
 
 def find_best_face(boxes: Floats, logits: Floats) -> tuple[PictureRegion, float] | None:
@@ -40,11 +26,9 @@ def find_best_face(boxes: Floats, logits: Floats) -> tuple[PictureRegion, float]
     boxes: (896, 16) centre, size and six points, px, relative to their anchors. logits: (896,).
     """
     best = int(logits.argmax())
-    score = 1 / (1 + math.exp(-float(np.clip(logits[best], -_MAX_LOGIT, _MAX_LOGIT))))
+    score = to_probability(logits[best])
     if not score >= MIN_SCORE:
         return None
-    places = boxes[best].reshape(8, 2).astype(np.float64)
-    places += ANCHORS[best] * SIDE * (np.arange(8) != 1)[:, None]  # the second pair is the size
-    (x, y), size, (right_x, right_y), (left_x, left_y) = places[:4]
+    (x, y), size, (right_x, right_y), (left_x, left_y) = decode_box(boxes[best], ANCHORS[best], SIDE)[:4]
     angle = math.atan2(left_y - right_y, left_x - right_x)
     return PictureRegion(float(x), float(y), float(size.max()) * FACE_SCALE, angle), score

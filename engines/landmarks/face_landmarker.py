@@ -8,19 +8,17 @@ region of the next picture is that of this one's points.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.base import Floats, Image, ModelError
+from engines.base import Image
 from engines.landmarks.face_detector import SIDE, find_best_face
-from engines.landmarks.picture_region import PictureRegion, enclose_points
-from engines.openvino_core import open_core
+from engines.landmarks.network import compile_network, to_input, to_probability
+from engines.landmarks.picture_region import PictureRegion, enclose_picture, enclose_points
 from engines.weights import model_folder
 
 MODEL = "face_landmarks"
@@ -60,9 +58,9 @@ class FaceLandmarker(LandmarkFinder):
     def __init__(self, folder: Path | None = None, *, threads: int = 1) -> None:
         """folder: with one folder of weights per model. Raises `ModelError`, `EngineUnavailable`."""
         weights = model_folder(MODEL, root=folder)
-        self._detect = _compile(weights / "face_detection_short_range.tflite", threads)
-        self._face = _compile(weights / "face_landmark.tflite", threads)
-        self._iris = _compile(weights / "iris_landmark.tflite", threads)
+        self._detect = compile_network(weights / "face_detection_short_range.tflite", MODEL, threads)
+        self._face = compile_network(weights / "face_landmark.tflite", MODEL, threads)
+        self._iris = compile_network(weights / "iris_landmark.tflite", MODEL, threads)
         self._region: PictureRegion | None = None
 
     def find(self, image: Image) -> FaceLandmarks | None:
@@ -75,8 +73,8 @@ class FaceLandmarker(LandmarkFinder):
 
     def _find_points(self, image: Image, region: PictureRegion) -> FaceLandmarks | None:
         """Find the points of the face in a region, which then is followed; None without one."""
-        places, logit = self._face(_to_input(region.crop(image, FACE_SIDE)))
-        presence = 1 / (1 + math.exp(-float(np.clip(logit.ravel()[0], -100, 100))))
+        places, logit = self._face(to_input(region.crop(image, FACE_SIDE)))
+        presence = to_probability(logit.ravel()[0])
         points = region.to_picture(places.reshape(FACE_POINTS, 3), FACE_SIDE)
         if presence < MIN_PRESENCE or not np.isfinite(points).all():
             return None
@@ -89,49 +87,17 @@ class FaceLandmarker(LandmarkFinder):
         return FaceLandmarks(points, np.array(irises), np.array(eyes), presence)
 
     def _find_face(self, image: Image) -> PictureRegion | None:
-        height, width = image.shape[:2]
-        whole = PictureRegion((width - 1) / 2, (height - 1) / 2, float(max(width, height)))
-        boxes, logits = self._detect(_to_input(whole.crop(image, SIDE)) * 2 - 1)
+        whole = enclose_picture(image)
+        boxes, logits = self._detect(to_input(whole.crop(image, SIDE)) * 2 - 1)
         found = find_best_face(boxes[0], logits.ravel())
-        if found is None:
-            return None
-        face, _ = found
-        (x, y), scale = whole.to_picture(np.array([[face.x, face.y]], np.float32), SIDE)[0], whole.side / SIDE
-        return PictureRegion(float(x), float(y), face.side * scale, face.angle)
+        return whole.place_region(found[0], SIDE) if found is not None else None
 
     def _find_iris(
         self, image: Image, corners: NDArray[np.float64], *, is_left: bool
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return the eye's contour, (16, 2), and its iris, (5, 2)."""
         region = replace(enclose_points(corners, 0, 1, EYE_SCALE), is_mirrored=is_left)
-        contour, iris = self._iris(_to_input(region.crop(image, EYE_SIDE)))
+        contour, iris = self._iris(to_input(region.crop(image, EYE_SIDE)))
         return tuple(
             region.to_picture(found.reshape(-1, 3)[:count, :2], EYE_SIDE) for found, count in ((contour, 16), (iris, 5))
         )  # type: ignore[return-value]
-
-
-def _to_input(crop: Image) -> Floats:
-    return np.ascontiguousarray(crop[None, ..., ::-1], np.float32) / np.float32(255)
-
-
-def _compile(path: Path, threads: int) -> Callable[[Floats], tuple[Any, Any]]:
-    """Compile a network of one input and two outputs; raises `ModelError`."""
-    try:
-        core = open_core()
-        compiled = core.compile_model(
-            core.read_model(path), "CPU",
-            {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32",
-             "NUM_STREAMS": 1},
-        )  # fmt: skip
-    except RuntimeError as error:
-        detail = str(error).strip().splitlines()[-1]
-        raise ModelError(
-            f"OpenVINO cannot use {path}: {detail}; fetch it again: gazecast models pull {MODEL}"
-        ) from error
-    request = compiled.create_infer_request()
-
-    def run(values: Floats) -> tuple[Any, Any]:
-        request.infer([values])
-        return request.get_output_tensor(0).data.copy(), request.get_output_tensor(1).data.copy()
-
-    return run

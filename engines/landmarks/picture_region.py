@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -38,12 +38,28 @@ class PictureRegion:
         across = points[:, :2] @ matrix[:, :2].T + matrix[:, 2]
         return np.column_stack([across, points[:, 2:] * (self.side / size)]).astype(np.float64)
 
+    def shift(self, right: float, down: float) -> PictureRegion:
+        """Move along its own axes, by shares of its side."""
+        cos, sin = math.cos(self.angle) * self.side, math.sin(self.angle) * self.side
+        return replace(self, x=self.x + right * cos - down * sin, y=self.y + right * sin + down * cos)
+
+    def place_region(self, region: PictureRegion, size: int) -> PictureRegion:
+        """Map a region of the upright crop to the picture."""
+        (x, y), scale = self.to_picture(np.array([[region.x, region.y]], np.float32), size)[0], self.side / size
+        return replace(region, x=float(x), y=float(y), side=region.side * scale)
+
     def _to_picture(self, size: int) -> NDArray[np.float64]:
         """Build the (2, 3) affine map from the crop to the picture; both count from the first pixel's centre."""
         scale, cos, sin = self.side / size, math.cos(self.angle), math.sin(self.angle)
         mirror = -1.0 if self.is_mirrored else 1.0
         turn = scale * np.array([[cos * mirror, -sin], [sin * mirror, cos]])
         return np.column_stack([turn, np.array([self.x, self.y]) - turn @ np.full(2, (size - 1) / 2)])
+
+
+def enclose_picture(image: Image) -> PictureRegion:
+    """Return the square around a whole picture."""
+    height, width = image.shape[:2]
+    return PictureRegion((width - 1) / 2, (height - 1) / 2, float(max(width, height)))
 
 
 def enclose_points(points: NDArray[np.float64], start: int, end: int, scale: float) -> PictureRegion:

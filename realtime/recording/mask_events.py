@@ -14,7 +14,7 @@ from realtime.comms.messages import HealthMessage, MaskFields
 from realtime.errors import WireError
 from realtime.recording.format import FRAME, GAZE, RecordedFrame, read_frame, read_sample
 from realtime.recording.reader import RecordingEntry, RecordingReader
-from realtime.types import FiniteFloat, FrameKey, GazeRef, GazeSample, State
+from realtime.types import Confirmation, FiniteFloat, FrameKey, GazeRef, GazeSample, State
 from realtime.validation import read_value
 
 MAX_REMEMBERED_TIMES = 4096
@@ -39,7 +39,7 @@ class MaskEvent:
     at_ns, gaze_ns: capture times of the frame and of the gaze sample behind the mask, host. frame_s, keyframe_s: times
     of the frames on the source's clock. size: (width, height) px.
     box: x0, y0, x1, y1 px, the last two exclusive; centroid_px, box: None without a mask or where it is empty.
-    recognized: the name in the message's label; empty without one.
+    recognized: the name in the message's label; empty without one. confirmed: None unless the wearer confirmed it.
     """
 
     entry: RecordingEntry
@@ -60,6 +60,7 @@ class MaskEvent:
     area_px: int
     centroid_px: tuple[float, float] | None
     recognized: str = ""
+    confirmed: Confirmation | None = None
 
     @property
     def shows_object(self) -> bool:
@@ -152,5 +153,5 @@ def _read_mask_event(
         read.keyframe.timestamp, (max(1, read.frame.width), max(1, read.frame.height)),
         read.object, read.state, read.score, read.confidence, read.gaze,
         (int(box[0]), int(box[1]), int(box[2]), int(box[3])) if box else None, read.area if box else 0, centroid,
-        read.label.name if read.label is not None else "",
+        read.label.name if read.label is not None else "", read.confirmed,
     )  # fmt: skip

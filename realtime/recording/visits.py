@@ -9,7 +9,7 @@ from __future__ import annotations
 import tomllib
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import cast
 
@@ -22,7 +22,7 @@ from realtime.recording.labels import LabelFile
 from realtime.recording.mask_events import MaskEvent, RecordingEvent
 from realtime.recording.reader import RecordingReader
 from realtime.tracking.gaze.settings import GazeSettings
-from realtime.types import Frame, FrameKey, GazeSample, State
+from realtime.types import Confirmation, Frame, FrameKey, GazeSample, State
 
 MAX_GAP_S = 1.0
 VISIBLE_STATES: tuple[State, ...] = ("preview", "locked")
@@ -56,6 +56,7 @@ class Visit:
     centroid_px, box: mean and median over the masks. area: mean share of the frame, 0..1.
     samples: number of gaze samples meanwhile with enough confidence to be used; gaze_px: their median, None without
     any; radius_px: median error radius of the gaze. size: (width, height) of the frames, px.
+    confirmations: of the object by the wearer, oldest first, `at_ns` wall clock.
     """
 
     object: int
@@ -79,6 +80,7 @@ class Visit:
     radius_px: float
     size: tuple[int, int]
     best: BestView
+    confirmations: tuple[Confirmation, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +158,7 @@ class _VisitRun:
         self.centroids: list[tuple[float, float]] = []
         self.gaze: list[tuple[float, float]] = []
         self.recognized = ""
+        self.confirmations: dict[int, Confirmation] = {}
 
     def continues_with(self, mask: MaskEvent) -> bool:
         same = mask.object == self.last.object and mask.size == self.last.size and mask.state != "lost"
@@ -169,6 +172,8 @@ class _VisitRun:
         self.area += mask.area_px / (mask.size[0] * mask.size[1])
         self.radii.append(mask.gaze.radius)
         self.recognized = mask.recognized or self.recognized
+        if mask.confirmed is not None:
+            self.confirmations[mask.confirmed.number] = mask.confirmed
         if mask.box is not None:
             self.boxes.append(mask.box)
         if mask.centroid_px is not None:
@@ -187,6 +192,7 @@ class _VisitRun:
             float(np.median(self.radii)), first.size,
             BestView(best.key, best.key.received_ns + wall_ns, best.entry.log_ns, best.state, best.quality,
                      best.has_frame),
+            tuple(replace(each, at_ns=each.at_ns + wall_ns) for each in self.confirmations.values()),
         )  # fmt: skip
 
 

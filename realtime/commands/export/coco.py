@@ -159,11 +159,14 @@ def _name_category(number: int, labels: LabelFile) -> str:
 def _annotate(recording: RecordingReader, event: MaskEvent, number: int, category: CocoCategory) -> CocoAnnotation:
     mask = recording.read_mask(event.entry).mask
     assert mask is not None  # as it has a box
-    extra = {
+    extra: dict[str, Any] = {
         "object": event.object, "state": event.state, "confidence": event.confidence,
         "gaze_radius_px": event.gaze.radius, "frame_index": event.key.index, "timestamp": event.frame_s,
         "captured": format_time(event.at_ns + recording.about.wall_ns),
     }  # fmt: skip
+    if event.confirmed is not None:
+        at = format_time(event.confirmed.at_ns + recording.about.wall_ns)
+        extra["confirmed"] = {"by": event.confirmed.by, "number": event.confirmed.number, "at": at}
     points = ((event.gaze.x, event.gaze.y),)
     return CocoAnnotation(number, number, mask, category.id, event.score, point_coords=points, extra=extra)
 

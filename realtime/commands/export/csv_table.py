@@ -13,7 +13,7 @@ HEADER = (
     "object", "label", "start_s", "end_s", "start", "end", "duration_s", "preview_s", "locked_s", "held_s", "masks",
     "confidence_mean", "confidence_max", "score_mean", "centroid_x_px", "centroid_y_px", "box_x0_px", "box_y0_px",
     "box_x1_px", "box_y1_px", "area_share", "gaze_samples", "gaze_x_px", "gaze_y_px", "gaze_radius_px",
-    "frame_width_px", "frame_height_px",
+    "frame_width_px", "frame_height_px", "confirmations", "confirmed", "confirmed_by",
 )  # fmt: skip
 """The columns; docs/guides/recordings.md explains each."""
 
@@ -49,6 +49,8 @@ def _to_row(visit: Visit) -> list[str]:
         str(visit.masks), f"{visit.mean_confidence:.4f}", f"{visit.max_confidence:.4f}", f"{visit.mean_score:.4f}",
         *_format_point(visit.centroid_px), *map(str, visit.box or [""] * 4), f"{visit.area:.6f}",
         str(visit.samples), *_format_point(visit.gaze_px), f"{visit.radius_px:.2f}", *map(str, visit.size),
+        str(len(visit.confirmations)),
+        *([format_time(visit.confirmations[0].at_ns), visit.confirmations[0].by] if visit.confirmations else ["", ""]),
     ]  # fmt: skip
 
 

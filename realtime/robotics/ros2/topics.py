@@ -21,6 +21,7 @@ TOPICS = {
     "mask": "sensor_msgs/msg/Image",
     "label": "sensor_msgs/msg/Image",
     "detections_2d": "vision_msgs/msg/Detection2DArray",
+    "confirmed": "vision_msgs/msg/Detection2DArray",
     "image/compressed": "sensor_msgs/msg/CompressedImage",
     "overlay/compressed": "sensor_msgs/msg/CompressedImage",
     "camera_info": "sensor_msgs/msg/CameraInfo",
@@ -98,10 +99,12 @@ class MessageTranslator:
         self._last_mask = message
         captured_ns = message.captured_ns or message.timing_ns.frame_received
         class_name = self._find_class(message)
+        confirmed = message if message.confirmed is not None else replace(message, mask=None)
         return self._translate(captured_ns, {
             "mask": partial(convert.mask_image, message),
             "label": partial(convert.label_image, message),
             "detections_2d": partial(convert.detections_2d, message, class_name=class_name),
+            "confirmed": partial(convert.detections_2d, confirmed, class_name=class_name),
             "camera_info": partial(self._camera_info, captured_ns),
         })  # fmt: skip
 

@@ -19,7 +19,17 @@ from realtime.recording.mask_events import read_events
 from realtime.recording.reader import RecordingReader
 from realtime.recording.visits import Visit, VisitedObject, detect_visits, group_by_object
 from realtime.recording.writer import RecordingFile
-from realtime.types import Frame, FrameRef, GazeRef, GazeSample, KeyframeRef, RecognizedName, State, TimingNs
+from realtime.types import (
+    Confirmation,
+    Frame,
+    FrameRef,
+    GazeRef,
+    GazeSample,
+    KeyframeRef,
+    RecognizedName,
+    State,
+    TimingNs,
+)
 
 WALL_NS = 1_700_000_000_000_000_000
 BEGIN_NS = 5_000_000_000
@@ -37,6 +47,7 @@ class Shown:
     confidence: float = 0.8
     score: float = 0.9
     recognized: str = ""
+    confirmed: Confirmation | None = None
 
 
 def run(count: int, object_id: int | None, state: State = "locked", **fields: Any) -> list[Shown]:
@@ -73,7 +84,7 @@ def message_of(frame: Frame, shown: Shown, seq: int) -> MaskMessage:
         shown.score, shown.confidence, None if shown.state == "lost" else mask_of(object_id),
         TimingNs(sample_ns + 1_000_000, frame.received_ns, frame.received_ns, frame.received_ns + 5_000_000),
         label=RecognizedName(shown.recognized, 0.7) if shown.recognized else None,
-        stream="test", seq=seq, published_ns=frame.received_ns + 17_000_000,
+        confirmed=shown.confirmed, stream="test", seq=seq, published_ns=frame.received_ns + 17_000_000,
     )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from realtime.recording.labels import LabelFile, ObjectLabel
 from realtime.recording.mask_events import pair_frames, read_mask_events
 from realtime.recording.reader import RecordingReader
 from realtime.recording.visits import read_best_view
+from realtime.types import Confirmation
 from tests.realtime.recording.object_recordings import (
     ABOUT,
     BEGIN_NS,
@@ -56,6 +57,14 @@ def test_a_visit_has_the_name_that_the_user_gave_else_what_was_recognized(tmp_pa
     shown = [*run(5, 1, recognized="dog"), *run(5, 3), *run(5, 3, recognized="bowl"), *run(2, 3), *run(5, 4)]
     found = find_visits(RecordingReader(record(tmp_path / "a.mcap", shown)), CUP)
     assert [(visit.object, visit.label) for visit in found] == [(1, "cup"), (3, "bowl"), (4, "")]
+
+
+def test_a_visit_has_the_confirmations_of_its_object(tmp_path: Path) -> None:
+    by_key, by_pinch = Confirmation("key", 1, BEGIN_NS), Confirmation("pinch", 2, BEGIN_NS + STEP_NS)
+    shown = [*run(5, 1), *run(5, 1, confirmed=by_key), *run(5, 1, confirmed=by_pinch), *run(5, 2)]
+    found = find_visits(RecordingReader(record(tmp_path / "a.mcap", shown)), CUP)
+    assert found[0].confirmations == tuple(replace(each, at_ns=each.at_ns + WALL_NS) for each in (by_key, by_pinch))
+    assert found[1].confirmations == ()
 
 
 def test_a_gap_and_a_restart_end_a_visit(tmp_path: Path) -> None:

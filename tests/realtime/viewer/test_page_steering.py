@@ -108,30 +108,38 @@ def test_the_next_and_previous_alternative_change_the_mask(user):
     tab.press_key("a")
     tab.wait_for("document.getElementById('notice').textContent.startsWith('No object is shown')")
     user.point_at_object()
-    first = user.wait_for_state("locked")
+    user.wait_for_state("locked")
     whole = scene.truth(0).sum()
 
     def drawn():
         now = read_page(tab, scene.SIZE)
         return 0.0 if now is None else now.drawn.sum() / whole
 
-    def wait_until_drawn(area, what):
-        eventually(lambda: drawn() == pytest.approx(area, rel=0.15), what)
+    def is_drawn(area):
+        return drawn() == pytest.approx(area, rel=0.15)
+
+    def press_until(press, condition, what):
+        """Press again where nothing changes: until its points were prompted, a mask has no alternative."""
+
+        def has_changed():
+            press()
+            user.play_for(0.5)
+            return condition()
+
+        eventually(has_changed, what)
 
     eventually(lambda: drawn() > 0.05, "a drawn mask")
     free = drawn()
-    tab.press_key("a")
-    eventually(lambda: (now := drawn()) > 0.05 and abs(now / free - 1) > 0.25, "another mask")
+    press_until(lambda: tab.press_key("a"), lambda: (now := drawn()) > 0.05 and abs(now / free - 1) > 0.25, "another")
     other = drawn()
     user.play_for(1.0)
-    wait_until_drawn(other, "the other mask, over keyframes")
-    tab.press_key("b")
-    wait_until_drawn(free, "the first mask again")
+    eventually(lambda: is_drawn(other), "the other mask, over keyframes")
+    press_until(lambda: tab.press_key("b"), lambda: is_drawn(free), "the first mask again")
     tab.press_key("h")
-    assert user.wait_for_state("held") == first
-    tab.click("[data-verb=next]")  # the mouse has left the picture, and the eyes with it
-    wait_until_drawn(other, "the other mask again")
-    assert tab.evaluate(f"{TARGET}.object") == first
+    held = user.wait_for_state("held")
+    # The mouse has left the picture, and the eyes with it.
+    press_until(lambda: tab.click("[data-verb=next]"), lambda: is_drawn(other), "the other mask again")
+    assert tab.evaluate(f"{TARGET}.object") == held
 
 
 def test_the_object_is_confirmed_until_it_is_cleared(user):

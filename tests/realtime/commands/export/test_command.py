@@ -33,8 +33,8 @@ from realtime.recording.labels import LabelFile, ObjectLabel, save_labels
 from realtime.recording.mask_events import read_mask_events
 from realtime.recording.reader import RecordingEntry, RecordingReader
 from realtime.recording.writer import RecordingFile
-from realtime.types import State
-from tests.realtime.recording.object_recordings import ABOUT, Shown, damage, mask_of, record, run
+from realtime.types import Confirmation, State
+from tests.realtime.recording.object_recordings import ABOUT, BEGIN_NS, Shown, damage, mask_of, record, run
 
 LABELS = LabelFile(MappingProxyType({1: ObjectLabel("cup"), 2: ObjectLabel("", keep=False)}))
 QUIET = Console(quiet=True)
@@ -86,7 +86,9 @@ def test_pictures_of_another_size_are_fitted_in(tmp_path: Path) -> None:
 
 
 def test_the_table_has_a_line_for_each_visit_that_is_kept(tmp_path: Path) -> None:
-    path = record(tmp_path / "a.mcap", [*run(10, 1, "preview"), *run(5, 1), *run(5, 2), *run(5, 3, confidence=0.4)])
+    confirmed = Confirmation("pinch", 4, BEGIN_NS + 1_500_000_000)
+    shown = [*run(10, 1, "preview"), *run(5, 1, confirmed=confirmed), *run(5, 2), *run(5, 3, confidence=0.4)]
+    path = record(tmp_path / "a.mcap", shown)
     exported(path, ExportTargets(csv=tmp_path / "deep" / "a.csv"))
     rows = list(csv.DictReader((tmp_path / "deep" / "a.csv").read_text(encoding="utf-8").splitlines()))
     assert [(row["object"], row["label"], row["masks"]) for row in rows] == [("1", "cup", "15"), ("3", "", "5")]
@@ -97,6 +99,20 @@ def test_the_table_has_a_line_for_each_visit_that_is_kept(tmp_path: Path) -> Non
         "0.560", "0.400", "0.160", "0.000",
     )  # fmt: skip
     assert rows[1]["confidence_mean"] == "0.4000"
+    columns = ("confirmations", "confirmed", "confirmed_by")
+    assert [tuple(row[column] for column in columns) for row in rows] == [
+        ("1", "2023-11-14T22:13:26.500+00:00", "pinch"), ("0", "", ""),
+    ]  # fmt: skip
+
+
+def test_a_confirmed_mask_is_marked_in_the_data_set(tmp_path: Path) -> None:
+    confirmed = Confirmation("request", 4, BEGIN_NS + 1_500_000_000)
+    path = record(tmp_path / "a.mcap", [*run(5, 1), *run(5, 3, confirmed=confirmed)])
+    exported(path, ExportTargets(coco=tmp_path / "set"))
+    found = json.loads((tmp_path / "set" / "annotations" / "instances_default.json").read_text())["annotations"]
+    assert [each.get("confirmed") for each in found] == [
+        None, {"by": "request", "number": 4, "at": "2023-11-14T22:13:26.500+00:00"},
+    ]  # fmt: skip
 
 
 # -- data set ---------------------------------------------------------------------------------------------------------

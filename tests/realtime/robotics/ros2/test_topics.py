@@ -7,6 +7,7 @@ import dataclasses
 import pytest
 
 from realtime.robotics.ros2.topics import TOPICS, MessageTranslator, name_ros_topic
+from realtime.types import Confirmation
 from tests.realtime.robotics.ros2.cdr_reader import (
     CAMERA,
     CAPTURED_NS,
@@ -68,7 +69,16 @@ def test_without_a_camera_there_is_no_camera_info() -> None:
         "mask",
         "label",
         "detections_2d",
+        "confirmed",
     }
+
+
+@pytest.mark.parametrize(("confirmed", "ids"), [(None, []), (Confirmation("pinch", 1, 2), ["3"])])
+def test_only_a_confirmed_object_is_on_the_topic_of_confirmed_ones(confirmed, ids) -> None:
+    shown = dataclasses.replace(mask(), confirmed=confirmed)
+    sent = {outgoing.topic: outgoing.message for outgoing in MessageTranslator(0).translate_mask(shown)}
+    assert [found.id for found in sent["confirmed"].detections] == ids
+    assert [found.id for found in sent["detections_2d"].detections] == ["3"]
 
 
 def test_a_ray_has_no_detection_in_space() -> None:
