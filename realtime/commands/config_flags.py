@@ -31,6 +31,8 @@ _SETTING_OF_FLAG = {flag: flag for flag in ("source", "gaze", "models", "calibra
     "lerobot": "publish.lerobot",
     "keys": "access.keys",
     "insecure": "access.insecure",
+    "confirm_dwell": "tracker.dwell.confirm_s",
+    "confirm_pinch": "pinch.enabled",
 }
 MODELS_HELP = "where weights lie instead of your cache"
 

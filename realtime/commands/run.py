@@ -26,6 +26,9 @@ def add_verb(verbs: Verbs[argparse.ArgumentParser]) -> None:
     add("--robot", type=Path, metavar="FILE", help="of `calibrate handeye`: in its frame, too")
     add("--requests", nargs="?", const="tcp://127.0.0.1:5572", metavar="tcp://HOST:PORT", help="answer what other "
         "programs ask, by default at tcp://127.0.0.1:5572")  # fmt: skip
+    add("--confirm-dwell", type=float, metavar="SECONDS", help="confirm the object that the eyes rest on for so long")
+    add("--confirm-pinch", action="store_true", default=None, help="confirm the shown object by a pinch in front of "
+        "the scene camera")  # fmt: skip
     add_view_flags(parser, "serve the live page and print its address; its camera is the source and its mouse the "
                    "gaze if there are no others")  # fmt: skip
     add("--window", action="store_true", help="show the masks; the mouse is the gaze if there is no other")

@@ -18,6 +18,7 @@ from realtime.config.recording import RecordSettings
 from realtime.config.viewer import ViewSettings
 from realtime.config.webcam import WebcamSettings
 from realtime.config.whip import WhipSettings
+from realtime.tracking.pinch_detector import PinchSettings
 from realtime.tracking.tracker import TrackerSettings
 
 
@@ -78,6 +79,7 @@ class RunConfig:
     record: RecordSettings = field(default_factory=RecordSettings)
     depth: DepthSettings = field(default_factory=DepthSettings)
     objects: ObjectSettings = field(default_factory=ObjectSettings)
+    pinch: PinchSettings = field(default_factory=PinchSettings)
 
 
 def load_config(file: Path | None, flags: Mapping[str, Any], defaults: RunConfig | None = None) -> RunConfig:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -61,8 +62,9 @@ def open_run_outputs(
     observers += [inputs.page] if inputs.page is not None else []
     publisher = MessagePublisher(ObservedSender(socket, observers), config.publish.stream, now_ns)
     commands = inputs.page.commands if inputs.page is not None else CommandQueue()
+    observers += _open_pinch(config, view, stack, inputs, commands)
     if inputs.window is not None:
-        inputs.window.on_confirm = lambda: commands.put(make_confirmation("key", view.progress.show_line))
+        inputs.window.on_confirm = lambda: commands.put(make_confirmation("key", _make_notice(view, inputs)))
     outputs = RunOutputs(socket, publisher, recording, check, newest, commands, observers, {"publish": access.kind})
     objects = _open_objects(config, stack, inputs, outputs)
     observers += [objects] if objects is not None else []
@@ -88,18 +90,42 @@ def _open_recording(config: RunConfig, view: RunView, inputs: RunInputs) -> Reco
         frame_time=inputs.is_faster_than_real_time, encoding=config.publish.encoding, stream=config.publish.stream,
         program=version("gazecast"),
     )  # fmt: skip
+    page, notice = inputs.page, _make_notice(view, inputs)
+    if page is None:
+        return RecordingController(config.record, info, now_ns, notice)
+    recording = RecordingController(
+        config.record, info, now_ns, notice, lambda on: page.recording.set_file(recording.path)
+    )
+    return recording
+
+
+def _make_notice(view: RunView, inputs: RunInputs) -> Callable[[str], None]:
+    """Return what shows a short text in the terminal and on the page."""
     page = inputs.page
     if page is None:
-        return RecordingController(config.record, info, now_ns, view.progress.show_line)
+        return view.progress.show_line
 
     def show_notice(text: str) -> None:
         page.show_notice(text)
         view.progress.show_line(text)
 
-    recording = RecordingController(
-        config.record, info, now_ns, show_notice, lambda on: page.recording.set_file(recording.path)
-    )
-    return recording
+    return show_notice
+
+
+def _open_pinch(
+    config: RunConfig, view: RunView, stack: ExitStack, inputs: RunInputs, commands: CommandQueue
+) -> list[PipelineObserver]:
+    """Start the worker that confirms by pinches, where it is enabled."""
+    if not config.pinch.enabled:
+        return []
+    from realtime.session.pinch_input import open_pinch_worker
+
+    worker = open_pinch_worker(
+        config.pinch, config.models, commands, progress=view.progress, notice=_make_notice(view, inputs),
+        every_frame=inputs.is_faster_than_real_time,
+    )  # fmt: skip
+    stack.callback(worker.close)
+    return [worker]
 
 
 def _open_objects(

@@ -132,7 +132,7 @@ def test_an_archive_of_a_scoped_package_has_npms_name() -> None:
 
 def test_the_registry_is_well_formed() -> None:
     names = [entry.name for entry in weights.list_models()]
-    assert names == ["mobile_sam", "sam_vit_b", "sam_vit_l", "sam_vit_h", "face_landmarks", "nanodet",
+    assert names == ["mobile_sam", "sam_vit_b", "sam_vit_l", "sam_vit_h", "face_landmarks", "hands", "nanodet",
                      "clip-b32", "clip-b16"]  # fmt: skip
     for entry in weights.list_models():
         for file in entry.files:
