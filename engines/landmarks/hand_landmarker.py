@@ -40,12 +40,11 @@ SAME_HAND = 0.5
 class HandLandmarks:
     """Holds the points of a hand.
 
-    points: (21, 3) px of the picture, the depth in px too, less is nearer. world_m: (21, 3) metres about the hand's
-    centre, as the network estimates them. presence: 0 to 1. number: the same while a hand is followed.
+    points: (21, 3) px of the picture, the depth in px too, less is nearer. presence: 0 to 1. number: the same while a
+    hand is followed.
     """
 
     points: NDArray[np.float64]
-    world_m: NDArray[np.float64]
     presence: float
     number: int = 0
 
@@ -89,15 +88,14 @@ class HandLandmarker(HandFinder):
         self, image: Image, region: PictureRegion, number: int, hands: list[HandLandmarks], regions: list[PictureRegion]
     ) -> None:
         """Find the points of a hand in a region, and its region in the next picture; adds none without a hand."""
-        places, presence, _, world = self._hand(to_input(region.crop(image, HAND_SIDE)))
-        points = region.to_picture(places.reshape(HAND_POINTS, 3), HAND_SIDE)
+        places, found, *_ = self._hand(to_input(region.crop(image, HAND_SIDE)))
+        points, presence = region.to_picture(places.reshape(HAND_POINTS, 3), HAND_SIDE), float(found.ravel()[0])
+        if not presence >= MIN_PRESENCE or not np.isfinite(points).all():
+            return
         following = follow_hand(points)
-        if not float(presence.ravel()[0]) >= MIN_PRESENCE or not np.isfinite(points).all():
-            return
-        if _is_known(following, regions):
-            return
-        hands.append(HandLandmarks(points, world.reshape(HAND_POINTS, 3), float(presence.ravel()[0]), number))
-        regions.append(following)
+        if not _is_known(following, regions):
+            hands.append(HandLandmarks(points, presence, number))
+            regions.append(following)
 
 
 def follow_hand(points: NDArray[np.float64]) -> PictureRegion:
@@ -105,10 +103,10 @@ def follow_hand(points: NDArray[np.float64]) -> PictureRegion:
     fingers = (points[INDEX_ROOT, :2] + points[RING_ROOT, :2]) / 4 + points[MIDDLE_ROOT, :2] / 2
     dx, dy = fingers - points[WRIST, :2]
     angle = math.atan2(dy, dx) + math.pi / 2
-    cos, sin = math.cos(angle), math.sin(angle)
-    turned = points[_PALM_POINTS, :2] @ np.array([[cos, -sin], [sin, cos]])
-    low, high = turned.min(0), turned.max(0)
-    (x, y), side = np.array([[cos, -sin], [sin, cos]]) @ ((low + high) / 2), float((high - low).max()) * NEXT_SCALE
+    turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+    upright = points[_PALM_POINTS, :2] @ turn
+    low, high = upright.min(0), upright.max(0)
+    (x, y), side = turn @ ((low + high) / 2), float((high - low).max()) * NEXT_SCALE
     return PictureRegion(float(x), float(y), side, angle).shift(0.0, NEXT_SHIFT / NEXT_SCALE)
 
 

@@ -1,7 +1,7 @@
 """Detects pinches, thumb against index finger, from the landmarks of hands. Pure.
 
-The measure is the distance of the two tips as a share of the palm's length, with hysteresis, as in gaze and pinch
-interfaces (Pfeuffer et al., Gaze + pinch interaction in virtual reality, 2017). A hand that holds something keeps its
+Gaze selects and a pinch confirms, as in Pfeuffer et al., Gaze + pinch interaction in virtual reality, 2017. The measure
+is the distance of the two tips as a share of the palm's length, with hysteresis. A hand that holds something keeps its
 fingers closed, so a pinch is a quick closing of an open hand, and there is one event for each.
 """
 
@@ -117,21 +117,14 @@ class PinchDetector:
 
 
 def measure_pinch(hand: HandLandmarks) -> float:
-    """Measure the distance of the tips of thumb and index finger, as a share of the palm's length.
-
-    The larger one of picture and space: tips that touch are near in both, a finger that points at the camera only in
-    the picture.
-    """
-    in_picture = _distance(hand.points[:, :2], THUMB_TIP, INDEX_TIP) / max(measure_palm(hand), 1e-9)
-    palm_m = _distance(hand.world_m, WRIST, MIDDLE_ROOT)
-    return max(in_picture, _distance(hand.world_m, THUMB_TIP, INDEX_TIP) / max(palm_m, 1e-9))
+    """Measure the distance of the tips of thumb and index finger in the picture, as a share of the palm's length."""
+    return _distance(hand.points, THUMB_TIP, INDEX_TIP) / max(measure_palm(hand), 1e-9)
 
 
 def measure_palm(hand: HandLandmarks) -> float:
     """Measure the longer side of the palm in the picture, px: one of the two is seen even where it is turned away."""
-    points = hand.points[:, :2]
-    return max(_distance(points, WRIST, MIDDLE_ROOT), _distance(points, INDEX_ROOT, LITTLE_ROOT))
+    return max(_distance(hand.points, WRIST, MIDDLE_ROOT), _distance(hand.points, INDEX_ROOT, LITTLE_ROOT))
 
 
 def _distance(points: NDArray[np.float64], one: int, other: int) -> float:
-    return float(np.linalg.norm(points[one] - points[other]))
+    return float(np.linalg.norm(points[one, :2] - points[other, :2]))
