@@ -1,8 +1,8 @@
 """Finds the 21 points of hands.
 
 Zhang et al., MediaPipe Hands: on-device real-time hand tracking, 2020. The networks are MediaPipe's (Apache-2.0), as
-`gazecast models pull hands` fetches them. As there, the palm detector runs only while fewer hands are followed than are
-looked for: the region of the next picture is that of this one's points.
+`gazecast models pull hands` fetches them. As there, a hand that was found is followed: the region of the next picture is
+that of this one's points, and the palm detector runs in every picture only while there is no hand.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ MIN_PRESENCE = 0.5
 NEXT_SCALE, NEXT_SHIFT = 2.0, -0.1
 """The region in the next picture: its side and its shift towards the fingers, as multiples of those points' box."""
 MAX_HANDS = 2
+DETECTION_INTERVAL = 3
+"""Pictures after which another hand is looked for while one is followed; the detector takes half of the time."""
 SAME_HAND = 0.5
 """Two regions whose centres are nearer than this share of the larger side are of the same hand."""
 
@@ -65,7 +67,7 @@ class HandLandmarker(HandFinder):
         self._detect = compile_network(weights / "palm_detection_full.tflite", MODEL, threads)
         self._hand = compile_network(weights / "hand_landmark_full.tflite", MODEL, threads)
         self._followed: list[tuple[PictureRegion, int]] = []
-        self._count = 0
+        self._count = self._undetected = 0
 
     def find(self, image: Image) -> tuple[HandLandmarks, ...]:
         """Return the hands of the picture, those that are followed first."""
@@ -73,7 +75,9 @@ class HandLandmarker(HandFinder):
         regions: list[PictureRegion] = []
         for region, number in self._followed:
             self._add_hand(image, region, number, hands, regions)
-        if len(hands) < MAX_HANDS:
+        self._undetected += 1
+        if not hands or (len(hands) < MAX_HANDS and self._undetected >= DETECTION_INTERVAL):
+            self._undetected = 0
             whole = enclose_picture(image)
             boxes, logits = self._detect(to_input(whole.crop(image, SIDE)))
             for palm in find_palms(boxes[0], logits.ravel(), MAX_HANDS):
@@ -83,6 +87,10 @@ class HandLandmarker(HandFinder):
                     self._add_hand(image, region, self._count, hands, regions)
         self._followed = [(region, hand.number) for region, hand in zip(regions, hands, strict=True)]
         return tuple(hands)
+
+    def forget(self) -> None:
+        """Follow no hand any more, as the next picture is of another scene."""
+        self._followed = []
 
     def _add_hand(
         self, image: Image, region: PictureRegion, number: int, hands: list[HandLandmarks], regions: list[PictureRegion]

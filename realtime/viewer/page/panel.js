@@ -81,7 +81,8 @@ function showHealth(health) {
   $("rate-masks").textContent = formatRate("masks");
   $("rate-keyframes").textContent = formatRate("keyframes", 1);
   const dropped = Object.entries(health.dropped);
-  const lost = dropped.filter(([name]) => name !== "view.skipped"); // frames that a viewer skips are no loss of the run
+  // Frames that a viewer or the search for hands skips are no loss of the run.
+  const lost = dropped.filter(([name]) => !["view.skipped", "pinch.frames"].includes(name));
   $("dropped").textContent = String(lost.reduce((sum, [, count]) => sum + count, 0));
   const details = dropped.map(([name, count]) => `${name}: ${count}`);
   $("dropped").title = details.join("\n");
