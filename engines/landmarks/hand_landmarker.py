@@ -1,8 +1,8 @@
 """Finds the 21 points of hands.
 
 Zhang et al., MediaPipe Hands: on-device real-time hand tracking, 2020. The networks are MediaPipe's (Apache-2.0), as
-`gazecast models pull hands` fetches them. As there, a hand that was found is followed: the region of the next picture is
-that of this one's points, and the palm detector runs in every picture only while there is no hand.
+`gazecast models pull hands` fetches them. As there, a hand that was found is followed: the region of the next picture
+is that of this one's points, and the palm detector runs in every picture only while there is no hand.
 """
 
 from __future__ import annotations
