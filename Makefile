@@ -6,6 +6,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 # more for the command itself: make demo ARGS='--out DIR', make test ARGS='-k wire'
 ARGS ?=
+# processes that run tests; 0 runs them in one, one after the other
+JOBS ?= 2
 
 help: ## Show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,7 +35,7 @@ tune: $(RUN) ## Try the int8 encoder, and use it where it is faster and as good;
 test: $(DEV) ## Run the whole test suite
 	@$(BIN)/gazecast models pull mobile_sam || echo "testing without the model: what needs it is skipped"
 	@$(BIN)/gazecast models pull nanodet || echo "testing without the detector: what needs it is skipped"
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
 
 # The pure parts: no network's weights, no browser, no process. Nor the tracker as a whole, which is played many clips.
 QUICK := $(addprefix tests/realtime/,tracking comms config infra media) tests/calibration/gaze tests/calibration/test_camera.py \
@@ -41,7 +43,7 @@ QUICK := $(addprefix tests/realtime/,tracking comms config infra media) tests/ca
 	$(addprefix --ignore=tests/realtime/tracking/,test_tracker.py test_user_overrides.py)
 
 test-quick: $(DEV) ## Run the tests of the pure parts, in under a minute
-	$(BIN)/python -m pytest $(QUICK) $(ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) $(QUICK) $(ARGS)
 
 check: $(DEV) ## Lint, check formatting, types and the layers of ARCHITECTURE.md
 	$(BIN)/ruff check .

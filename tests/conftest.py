@@ -12,6 +12,12 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
+# Tests in several processes share the cores, which each process's numpy and torch would use all of, spinning.
+_workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+if _workers > 1:
+    for _library in ("OMP", "OPENBLAS", "MKL"):
+        os.environ.setdefault(f"{_library}_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // _workers)))
+
 # The duration of an example depends on the machine more than on the code.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
@@ -20,6 +26,8 @@ THREADS_S = 45.0
 HANG_S = 1200.0
 """Limit of one test, and of the end of the run, for hangs that the timeout of pytest-timeout cannot interrupt."""
 _stderr = sys.stderr
+_runner_threads: set[threading.Thread] = set()
+"""Threads that were there before the first test, such as those of pytest-xdist, which outlive the tests."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -27,6 +35,12 @@ def pytest_configure(config: pytest.Config) -> None:
     global _stderr
     with config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
         _stderr = os.fdopen(os.dup(2), "w")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection() -> None:
+    """Remember the threads of the test runner."""
+    _runner_threads.update(threading.enumerate())
 
 
 @pytest.hookimpl(wrapper=True)
@@ -46,8 +60,8 @@ def pytest_sessionfinish() -> None:
     A daemon thread that is inside C++ when the interpreter ends aborts the whole process.
     """
     until_s = time.monotonic() + THREADS_S
-    for thread in threading.enumerate():
-        if thread.daemon and thread is not threading.current_thread():
+    for thread in set(threading.enumerate()) - _runner_threads:
+        if thread.daemon:
             thread.join(max(0.0, until_s - time.monotonic()))
             if thread.is_alive():
                 print(f"\nleft running: {thread.name}", file=sys.stderr)

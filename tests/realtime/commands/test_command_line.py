@@ -104,39 +104,44 @@ def test_a_flag_that_may_be_shortened_is_no_mistake():
 
 # In each shell: what is offered after the words, one candidate a line.
 BASH = """
-source <("$@" completion bash)
+source "$1"
 COMP_WORDS=(gazecast {words}) COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))
 _shtab_gazecast
 printf '%s\\n' "${{COMPREPLY[@]}}"
 """
-FISH = "$argv completion fish | source; complete -C 'gazecast {words}'"
+FISH = "source $argv[1]; complete -C 'gazecast {words}'"
 
 
-def complete(shell, words):
+def write_completion(shell, file):
+    """Write the script of a shell to a file, as a user does who starts a shell often."""
     if shutil.which(shell) is None:
         pytest.skip(f"{shell} is not installed")
+    done = subprocess.run([*COMMAND, "completion", shell], capture_output=True, text=True, timeout=300, check=True)
+    file.write_text(done.stdout)
+    return done.stdout
+
+
+def complete(shell, script, words):
     if shell == "bash":
-        command = ["bash", "-c", BASH.format(words=" ".join(shlex.quote(word) for word in words)), "bash", *COMMAND]
+        command = ["bash", "-c", BASH.format(words=" ".join(shlex.quote(word) for word in words)), "bash", script]
     else:
-        command = ["fish", "--no-config", "-c", FISH.format(words=" ".join(words)), *COMMAND]
+        command = ["fish", "--no-config", "-c", FISH.format(words=" ".join(words)), script]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
     return {line.split("\t")[0].strip() for line in done.stdout.splitlines()}
 
 
 @pytest.mark.parametrize("shell", ["bash", "fish"])
-def test_a_shell_completes_verbs_flags_and_values(shell):
-    assert {"run", "replay", "review"} <= complete(shell, ["r"])
-    assert {"--source", "--set"} <= complete(shell, ["run", "--s"])
-    assert {"build", "bench"} <= complete(shell, ["engine", "b"])
-    assert "openvino" in complete(shell, ["run", "--engine", "open"])
+def test_a_shell_completes_verbs_flags_and_values(shell, tmp_path):
+    script = tmp_path / "completion"
+    write_completion(shell, script)
+    assert {"run", "replay", "review"} <= complete(shell, script, ["r"])
+    assert {"--source", "--set"} <= complete(shell, script, ["run", "--s"])
+    assert {"build", "bench"} <= complete(shell, script, ["engine", "b"])
+    assert "openvino" in complete(shell, script, ["run", "--engine", "open"])
 
 
 def test_zsh_reads_its_script(tmp_path):
-    if shutil.which("zsh") is None:
-        pytest.skip("zsh is not installed")
-    script = subprocess.run([*COMMAND, "completion", "zsh"], capture_output=True, text=True, timeout=300, check=True)
-    assert script.stdout.startswith("#compdef gazecast")
-    (tmp_path / "_gazecast").write_text(script.stdout)
+    assert write_completion("zsh", tmp_path / "_gazecast").startswith("#compdef gazecast")
     code = "fpath=($1 $fpath); autoload -Uz compinit; compinit -u -D; print ${_comps[gazecast]}; autoload +X _gazecast"
     done = subprocess.run(["zsh", "-f", "-c", code, "zsh", str(tmp_path)], capture_output=True, text=True, timeout=300)
     assert (done.returncode, done.stdout.strip()) == (0, "_gazecast"), done.stderr
