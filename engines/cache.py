@@ -16,6 +16,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from engines.base import ModelError
 
 Key = Mapping[str, str]
@@ -99,8 +101,8 @@ def write_note(file: Path, name: str, key: Key, *, gate: Mapping[str, Any] | Non
 def read_note(path: Path) -> EngineNote:
     """Parse a note; raises `ModelError` for an invalid one."""
     try:
-        return EngineNote(**json.loads(path.read_text()))
-    except (OSError, ValueError, TypeError) as error:
+        return msgspec.json.decode(path.read_bytes(), type=EngineNote)
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"{path} is not an engine's note; remove it and run `gazecast engine build`") from error
 
 

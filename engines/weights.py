@@ -173,7 +173,7 @@ def _verify(folder: Path, files: tuple[RemoteFile, ...]) -> None:
     """Verify the files that have changed since their last verification."""
     try:
         good = json.loads((folder / STAMP).read_text())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         good = {}
     if not isinstance(good, dict):
         good = {}

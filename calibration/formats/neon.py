@@ -61,7 +61,7 @@ def parse_scene_camera(origin: str, data: bytes, size: tuple[int, int] | None = 
             fields["distortion_coefficients"] if "distortion_coefficients" in fields else fields["dist_coefs"]
         )
         coefficients = np.array(coefficients, np.float64).ravel()
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise CalibrationError(
             f"{origin} is no scene_camera.json: {type(error).__name__} {error}; expected camera_matrix and "
             "distortion_coefficients"

@@ -25,6 +25,7 @@ _KEYS = {
         "distortion_coeffs",
     ),
 }  # fmt: skip
+_MAX_ALIASES = 16
 _OPENCV = re.compile(r"\s*(%YAML:|<\?xml|<opencv_storage)")
 
 
@@ -145,7 +146,15 @@ def _parse_yaml(text: str) -> Any:
     import yaml  # not needed by a program that subscribes only
 
     class Loader(yaml.SafeLoader):  # type: ignore[misc]  # without type stubs
-        """Reads OpenCV's tag of a matrix as a mapping."""
+        """Reads OpenCV's tag of a matrix as a mapping, and few aliases: many could stand for gigabytes."""
+
+        _aliases = 0
+
+        def compose_node(self, parent: Any, index: Any) -> Any:
+            self._aliases += self.check_event(yaml.AliasEvent)
+            if self._aliases > _MAX_ALIASES:
+                raise ValueError(f"it has more than {_MAX_ALIASES} aliases")
+            return super().compose_node(parent, index)
 
     Loader.add_multi_constructor("", lambda loader, _, node: loader.construct_mapping(node, deep=True))
     # OpenCV writes its version in a form that YAML does not have.

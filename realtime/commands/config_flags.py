@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import tomllib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any, get_args
 from engines.settings import Backend, EngineSettings, Precision
 from realtime.comms.mask_subscriber import DEFAULT_ENDPOINT
 from realtime.config.access import Output
+from realtime.config.loader import parse_toml
 from realtime.config.schema import RunConfig, load_config
 from realtime.errors import SettingsError
 from realtime.infra.machine import count_nvidia_gpus
@@ -140,6 +140,6 @@ def _put(tree: dict[str, Any], key: str, value: Any) -> None:
 def _parse_value(text: str) -> Any:
     """Parse a value as TOML, so that --set and the file agree; a bare word is a string."""
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except (tomllib.TOMLDecodeError, RecursionError):
+        return parse_toml(f"value = {text}")["value"]
+    except ValueError:
         return text

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import tomllib
 from collections.abc import Mapping
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from realtime.config.loader import merge_settings
+from realtime.config.loader import merge_settings, parse_toml
 from realtime.config.schema import RunConfig, select_recorded_settings
-from realtime.errors import RecordingError, SettingsError
+from realtime.errors import RecordingError
 from realtime.infra.clock import now_ns
 from realtime.infra.interrupts import InterruptHandler
 from realtime.infra.output import escape_controls
@@ -33,11 +32,12 @@ def read_recorded_config(recording: RecordingReader) -> RunConfig:
     Only the settings that a recording keeps: one from another machine must not open a port or name a file here.
     """
     try:
-        values = tomllib.loads(recording.about.config)
+        values = parse_toml(recording.about.config)
         # Runs before there were previews had none.
-        values.setdefault("tracker", {}).setdefault("preview", {"enabled": False})
+        if isinstance(tracker := values.setdefault("tracker", {}), dict):
+            tracker.setdefault("preview", {"enabled": False})
         return select_recorded_settings(merge_settings(RunConfig(), values, f"the configuration in {recording.path}"))
-    except (tomllib.TOMLDecodeError, SettingsError) as error:
+    except ValueError as error:
         raise RecordingError(f"{recording.path} was made with another version of gazecast: {error}") from None
 
 

@@ -14,6 +14,9 @@ from realtime.validation import read_value
 
 VERSION = 1
 MAX_MESSAGE_BYTES = 1 << 26
+MAX_ITEMS = 1 << 14
+"""Longest list and map: room for one is made before its items are read, at each of 1024 levels. The longest that is
+sent is a minute of masks."""
 
 
 class Envelope(msgspec.Struct, kw_only=True):
@@ -51,8 +54,10 @@ def pack(fields: Mapping[str, Any]) -> bytes:
 def unpack_msgpack(data: bytes) -> Any:
     """Unpack msgpack of an untrusted peer; a `WireError` states that it is "not msgpack" and why."""
     try:
-        return msgpack.unpackb(data, raw=False, strict_map_key=True, max_ext_len=0)
-    except (ValueError, TypeError, RecursionError, msgpack.UnpackException) as error:
+        return msgpack.unpackb(
+            data, raw=False, strict_map_key=True, max_ext_len=0, max_array_len=MAX_ITEMS, max_map_len=MAX_ITEMS
+        )
+    except (ValueError, TypeError, RecursionError, MemoryError, msgpack.UnpackException) as error:
         raise WireError(f"not msgpack ({str(error) or type(error).__name__})") from None
 
 

@@ -23,11 +23,19 @@ T = TypeVar("T")
 def read_toml(path: Path) -> dict[str, Any]:
     """Read a settings file; raises `SettingsError` where it is missing or not TOML."""
     try:
-        return tomllib.loads(to_utf8(path.read_bytes()).decode())
+        return parse_toml(to_utf8(path.read_bytes()).decode())
     except OSError as error:
         raise SettingsError(f"cannot read {path}: {error.strerror or error}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise SettingsError(f"{path} is not TOML: {error}") from None
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """Parse TOML of any origin; raises ValueError, also for what is nested too deeply."""
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 def merge_settings(settings: T, values: Mapping[str, Any], origin: str, _prefix: str = "") -> T:

@@ -6,7 +6,6 @@ no mask was published for `MAX_GAP_S`, and where the source was restarted.
 
 from __future__ import annotations
 
-import tomllib
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -16,6 +15,7 @@ from typing import cast
 import numpy as np
 
 from realtime.comms.messages import MaskMessage
+from realtime.config.loader import parse_toml
 from realtime.errors import RecordingError
 from realtime.recording.format import RecordingInfo
 from realtime.recording.labels import LabelFile
@@ -219,6 +219,6 @@ def _pair(values: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> tuple[fl
 def read_min_confidence(about: RecordingInfo) -> float:
     """Read the lowest confidence of gaze samples that the run used."""
     try:
-        return float(tomllib.loads(about.config)["tracker"]["gaze"]["min_confidence"])
-    except (tomllib.TOMLDecodeError, KeyError, TypeError, ValueError):
+        return float(parse_toml(about.config)["tracker"]["gaze"]["min_confidence"])
+    except (KeyError, TypeError, ValueError, OverflowError):
         return GazeSettings().min_confidence

@@ -129,10 +129,10 @@ class RtspSession:
         answered = headers.get("transport", "")
         if not self.is_udp and answered and "TCP" not in answered.upper():
             raise StreamError("it does not send through the connection")
-        chosen = re.search(r"interleaved=(\d+)", answered)
+        chosen = re.search(r"interleaved=(\d{1,3})", answered)
         self._channels[int(chosen[1]) if chosen else channel] = stream
         self._session, _, options = headers.get("session", "").partition(";")
-        if limit := re.search(r"timeout=(\d+)", options):
+        if limit := re.search(r"timeout=(\d{1,9})", options):
             self._keep_alive_ns = max(1, int(limit[1]) // 2) * 1_000_000_000
 
     def packets(self) -> Iterator[tuple[SessionStream, RtpPacket] | None]:
@@ -240,7 +240,7 @@ class RtspSession:
             if len(data) > MAX_HEAD_BYTES or not data.startswith(b"RTSP/"[: len(data)]):
                 raise StreamError("it does not answer as an RTSP server does")
             return None
-        length = re.search(rb"\r\ncontent-length:\s*(\d+)", data[:head_end].lower())
+        length = re.search(rb"\r\ncontent-length:\s*(\d{1,9})", data[:head_end].lower())
         end = head_end + 4 + (int(length[1]) if length else 0)
         if end - head_end > MAX_HEAD_BYTES:
             raise StreamError("it does not answer as an RTSP server does")
@@ -262,7 +262,7 @@ def parse_description(text: str) -> list[SessionStream]:
             continue
         elif line.startswith("a=control:"):
             streams[-1].control = line.removeprefix("a=control:").strip()
-        elif found := re.match(r"a=rtpmap:\d+ ([^/\s]+)/(\d+)", line):
+        elif found := re.match(r"a=rtpmap:\d+ ([^/\s]+)/(\d{1,9})", line):
             streams[-1].encoding, streams[-1].clock_hz = found[1].lower(), max(1, int(found[2]))
         elif found := re.search(r"sprop-parameter-sets=([^;\s]+)", line):
             with suppress(binascii.Error, ValueError):

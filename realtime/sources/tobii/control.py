@@ -16,7 +16,7 @@ def describe_glasses(host: str) -> str:
 
     try:
         serial, firmware, head_unit = asyncio.run(asyncio.wait_for(_read_properties(host), ANSWER_S))
-    except (TimeoutError, OSError, ClientError, ValueError):
+    except (TimeoutError, OSError, ClientError, ValueError, RecursionError):
         return ""
     if not head_unit:
         return f"the head unit of {serial} is not connected; plug it in"
