@@ -3,7 +3,7 @@ r"""Fetch an object that the eyes have locked, in the robot's frame where the st
 gazecast simulate --scene table --calibrations table                               # each in a terminal of its own
 gazecast run --source pupil://127.0.0.1:50020 --camera table/camera.json --depth pupil: --requests \
     --set tracker.dwell.steps=false                                          # the box, not a part of it
-python demos/fetch_it.py --once --out fetch.png
+python demos/fetch_it.py --once --out fetch.png                              # --confirmed: what the wearer confirms
 """
 
 import argparse
@@ -28,17 +28,22 @@ def main() -> None:
     flags.add_argument("--stream", default="tcp://127.0.0.1:5571", help="of gazecast run")
     flags.add_argument("--requests", default="tcp://127.0.0.1:5572", help="of gazecast run --requests")
     flags.add_argument("--look", type=float, default=1.0, metavar="S", help="fetch what is locked for so long; 1")
+    flags.add_argument("--confirmed", action="store_true", help="fetch what the wearer confirms, instead")
     flags.add_argument("--once", action="store_true", help="one object; else until Ctrl-C")
     flags.add_argument("--out", type=Path, metavar="FILE.png", help="draw the last one")
     args, gripper = flags.parse_args(), Gripper()
+    fetched: set[int] | None = set() if args.confirmed else None
     with MaskSubscriber(args.stream, ("object3d", "health")) as stream, Requester(args.requests) as run:
-        while not fetch_object(stream, run, gripper, args.look, args.out) or not args.once:
+        while not fetch_object(stream, run, gripper, args.look, args.out, fetched) or not args.once:
             pass
 
 
-def fetch_object(stream: MaskSubscriber, run: Requester, gripper: Gripper, look_s: float, out: Path | None) -> bool:
+def fetch_object(
+    stream: MaskSubscriber, run: Requester, gripper: Gripper, look_s: float, out: Path | None,
+    fetched: set[int] | None = None,
+) -> bool:  # fmt: skip
     """Fetch the next object and go home; False if the object or the stream was lost."""
-    grasp = wait_for_grasp(stream, look_s)
+    grasp = wait_for_grasp(stream, look_s, fetched)
     try:
         run.hold(grasp.message.object)
         picture = run.snapshot()
@@ -58,13 +63,23 @@ def fetch_object(stream: MaskSubscriber, run: Requester, gripper: Gripper, look_
         gripper.go_home()
 
 
-def wait_for_grasp(stream: MaskSubscriber, look_s: float) -> Grasp:
-    """Wait for an object that was locked, with a constant size, for `look_s`; it must fit between the fingers."""
+def wait_for_grasp(stream: MaskSubscriber, look_s: float, fetched: set[int] | None = None) -> Grasp:
+    """Wait for an object that was locked, with a constant size, for `look_s`; it must fit between the fingers.
+
+    fetched: numbers of the confirmations that were acted on; the next one is waited for then, and no long look.
+    """
     since = None
     while True:
         if (message := stream.newest("object3d", timeout_s=SILENCE_S)) is None:
             health = stream.newest("health", timeout_s=0)
             print(f"waiting: {health.reason or health.state if health else 'no stream'}", file=sys.stderr)
+        if fetched is not None:
+            confirmed = message.confirmed if message is not None else None
+            if confirmed is not None and confirmed.number not in fetched and (grasp := Grasp.of(message)):
+                fetched.add(confirmed.number)
+                if grasp.width_m <= OPEN_M:
+                    return grasp
+            continue
         grasp = Grasp.of(message) if message is not None and message.state == "locked" else None
         if grasp is None or grasp.width_m > OPEN_M:
             since = None

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from realtime.comms.envelope import Envelope, PublishedMessage
 from realtime.comms.mask_encoding import MAX_PIXELS
 from realtime.errors import WireError
-from realtime.types import FiniteFloat, FrameRef, State
+from realtime.types import Confirmation, FiniteFloat, FrameRef, State
 from realtime.validation import read_value
 
 if TYPE_CHECKING:
@@ -145,6 +145,7 @@ class _Object3dFields(_Place, kw_only=True):
     camera: dict[str, Any] | None = None
     depth: DepthRef | None = None
     robot: _RobotPlace | None = None
+    confirmed: Confirmation | None = None
 
 
 _SAME_FIELDS = (
@@ -157,8 +158,8 @@ _SAME_FIELDS = (
 class Object3dMessage(PublishedMessage):
     """The object of the `mask` message of the same `frame`, in space; topic `object3d`.
 
-    object, state: as in that message. captured_ns: when the frame was taken, the host's monotonic clock; a header's
-        stamp in ROS is this time, or `frame.timestamp` on the source's clock.
+    object, state, confirmed: as in that message. captured_ns: when the frame was taken, the host's monotonic clock; a
+        header's stamp in ROS is this time, or `frame.timestamp` on the source's clock.
     method: the method behind the place; reason: why no better method was used, "" for depth.
     extents: sides of the box, m, longest first, of the visible part: the far side is not estimated.
     box: minimal where the object was steady, pca while it moves or is not locked yet.
@@ -188,6 +189,7 @@ class Object3dMessage(PublishedMessage):
     robot: ObjectPose | None = None
     robot_from_camera_m: Numbers | None = None
     robot_from_camera_xyzw: Numbers | None = None
+    confirmed: Confirmation | None = None
 
     def to_fields(self) -> dict[str, Any]:
         """Return the map as published, without the envelope's fields; those of `place` are beside the others."""
@@ -199,8 +201,10 @@ class Object3dMessage(PublishedMessage):
             }  # fmt: skip
             robot = {**self.robot.to_fields(), "from_camera": robot_from_camera}
         data = np.ascontiguousarray(points, "<f4").tobytes()
+        confirmed = {} if self.confirmed is None else {"confirmed": asdict(self.confirmed)}
         return {
             **{name: getattr(self, name) for name in _SAME_FIELDS},
+            **confirmed,
             **self.place.to_fields(),
             "frame": asdict(self.frame),
             "extents": _list(self.extents),
@@ -223,6 +227,7 @@ class Object3dMessage(PublishedMessage):
             frame=read.frame,
             extents=read.extents,
             depth=read.depth,
+            confirmed=read.confirmed,
             place=place,
             points=_points(read.points),
             voxel_m=read.voxel,

@@ -82,8 +82,9 @@ class ObjectLocalizer:
             )
         place = ObjectPose(self.frame_id)
         message = Object3dMessage(
-            result.frame, frame.captured_ns, result.object, result.state, "none", place, camera=self.camera
-        )
+            result.frame, frame.captured_ns, result.object, result.state, "none", place, camera=self.camera,
+            confirmed=result.confirmed,
+        )  # fmt: skip
         if result.is_guess:
             return replace(message, reason="the object is not known yet")
         if result.object != self._object:

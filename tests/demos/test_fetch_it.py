@@ -20,7 +20,7 @@ from realtime.infra.progress import ProgressReporter
 from realtime.session.run import run
 from realtime.simulation.device import SimulatedTracker
 from realtime.simulation.table_scene import BOARD, BOXES, TableClip, write_calibrations
-from realtime.types import FrameRef
+from realtime.types import Confirmation, FrameRef
 from tests.realtime.waiting import eventually
 
 DEMOS = Path(__file__).parents[2] / "demos"
@@ -96,13 +96,14 @@ def demo(monkeypatch):
         monkeypatch.delitem(sys.modules, name)
 
 
-def make_object3d(x_m, state="held", *, robot=True, number=1):
+def make_object3d(x_m, state="held", *, robot=True, number=1, confirmed=None):
     """A box of 12 x 7 x 6 cm that lies on its largest side, in the camera's frame, and with `robot` in the base."""
     base = ObjectPose("base", position=(x_m, 0.1, 0.03), orientation=(0.0, 0.0, 0.0, 1.0)) if robot else None
     seen = ObjectPose("c_optical_frame", position=(0.0, 0.0, 0.8), orientation=(1.0, 0.0, 0.0, 0.0))
     return Object3dMessage(
-        FrameRef(1, 0.0, 640, 480), 0, number, state, "depth", seen, extents=(0.12, 0.07, 0.06), robot=base
-    )
+        FrameRef(1, 0.0, 640, 480), 0, number, state, "depth", seen, extents=(0.12, 0.07, 0.06), robot=base,
+        confirmed=confirmed and Confirmation("pinch", confirmed, 5),
+    )  # fmt: skip
 
 
 class Stream:
@@ -172,6 +173,16 @@ def test_the_gripper_goes_home_when_the_run_ends(demo, monkeypatch, capsys):
     assert "nothing was received of object 1" in capsys.readouterr().err
     assert arm.goal_m is demo.arm.HOME_M
     assert not arm.move()
+
+
+def test_each_confirmation_is_fetched_once(demo):
+    confirmed = [
+        make_object3d(0.4, number=number, confirmed=count) for number, count in ((2, 1), (2, 1), (2, 2), (3, 3))
+    ]
+    stream, fetched = Stream(iter([*[make_object3d(0.4, "locked")] * 90, *confirmed]), demo.now_s), set()
+    objects = [demo.fetch.wait_for_grasp(stream, 1.0, fetched).message.object for _ in range(3)]
+    assert objects == [2, 2, 3]
+    assert fetched == {1, 2, 3}
 
 
 def test_a_missing_run_is_reported():

@@ -12,7 +12,7 @@ from realtime.comms.envelope import pack
 from realtime.comms.messages import read_message
 from realtime.comms.object3d import DepthRef, Object3dMessage, ObjectPose
 from realtime.errors import WireError
-from realtime.types import FrameRef
+from realtime.types import Confirmation, FrameRef
 
 HEAD = {"v": 1, "stream": "s", "seq": 3, "published_ns": 9}
 PLACE = ObjectPose(
@@ -23,6 +23,7 @@ WHOLE = Object3dMessage(
     FrameRef(4, 1.5, 640, 480), 123, 7, "locked", "depth", PLACE, "", (0.3, 0.2, 0.1), "minimal", True, 900, 0.8,
     np.arange(12, dtype=np.float32).reshape(4, 3), 0.005, PinholeCamera((640, 480), 500, 501, 320, 240, (0.1, 0, 0, 0)),
     DepthRef(1.51, 10.0, True), ObjectPose("base", centroid=(1.0, 2.0, 3.0)), (0.5, 0, 0), (0.0, 0.0, 0.0, 1.0),
+    Confirmation("pinch", 2, 99),
 )  # fmt: skip
 RAY = Object3dMessage(
     FrameRef(4, 1.5, 640, 480),
@@ -42,7 +43,8 @@ def test_a_message_survives_the_wire(message):
     assert isinstance(back, Object3dMessage)
     assert (back.stream, back.seq, back.published_ns) == ("s", 3, 9)
     for name in ("frame", "captured_ns", "object", "state", "method", "place", "reason", "extents", "box", "moving",
-                 "count", "valid", "voxel_m", "camera", "depth", "robot", "robot_from_camera_m"):  # fmt: skip
+                 "count", "valid", "voxel_m", "camera", "depth", "robot", "robot_from_camera_m",
+                 "confirmed"):  # fmt: skip
         assert getattr(back, name) == getattr(message, name), name
     assert np.array_equal(back.points, np.zeros((0, 3)) if message.points is None else message.points)
 
@@ -54,6 +56,7 @@ def test_the_fields_of_the_place_are_beside_the_others():
     assert fields["points"]["shape"] == [4, 3]
     assert fields["robot"]["from_camera"] == {"translation": [0.5, 0, 0], "rotation": [0, 0, 0, 1]}
     assert RAY.to_fields()["pose"] is None
+    assert "confirmed" not in RAY.to_fields()
 
 
 @pytest.mark.parametrize(
