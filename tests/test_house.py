@@ -44,6 +44,8 @@ HOMES = {
     ),
     "matplotlib": ("realtime/media/chart.py", "realtime/commands/"),
     "mcap": ("realtime/recording/reader.py", "realtime/recording/writer.py", "realtime/robotics/ros2/bag.py"),
+    "cryptography": ("realtime/viewer/page_secrets.py",),
+    "pyrage": ("realtime/recording/encryption.py",),
     "rosbags": ("realtime/robotics/ros2/message_types.py",),
     "aria": ("realtime/sources/aria/bridge.py",),
     "projectaria_tools": ("realtime/sources/aria/bridge.py",),
@@ -54,7 +56,7 @@ HOMES = {
 }
 """Heavy libraries and the only places that may import them."""
 HEAVY = {"av", "aiortsp", "pupil_labs", "openvino", "onnxruntime", "torch", "onnx", "tensorrt", "pycuda", "open3d",
-         "aiohttp", "rosbags", "matplotlib", "foxglove", "pylsl", "pyrealsense2", "aiortc"}  # fmt: skip
+         "aiohttp", "rosbags", "matplotlib", "foxglove", "pylsl", "pyrealsense2", "aiortc", "pyrage"}  # fmt: skip
 MAX_LOOSE, MAX_ONE_WORD = 6, 0.3
 LIGHT = (
     "engines", "engines.load", "engines.weights", "engines.fake", "calibration", "realtime", "realtime.types",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 
 from realtime.commands.config_flags import Verbs, add_config_flags, add_parser, read_config
 from realtime.config.reference import to_commented_toml
@@ -17,7 +18,8 @@ def add_verb(verbs: Verbs[argparse.ArgumentParser]) -> None:
 
 
 def _print_config(args: argparse.Namespace) -> None:
-    lines = to_commented_toml(read_config(args)).splitlines()
-    if any(line != redact_passwords(line) for line in lines):
-        print_line("gazecast: passwords are left out; write them into the file", file=sys.stderr)
+    config = read_config(args)
+    lines = to_commented_toml(replace(config, view=replace(config.view, token=""))).splitlines()
+    if config.view.token or any(line != redact_passwords(line) for line in lines):
+        print_line("gazecast: passwords and tokens are left out; write them into the file", file=sys.stderr)
     print_line(*lines)

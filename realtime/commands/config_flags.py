@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
 from engines.settings import Backend, EngineSettings, Precision
+from realtime.comms.keys import default_key_folder
 from realtime.comms.mask_subscriber import DEFAULT_ENDPOINT
 from realtime.config.access import Output
 from realtime.config.loader import parse_toml
 from realtime.config.schema import RunConfig, load_config
 from realtime.errors import SettingsError
 from realtime.infra.machine import count_nvidia_gpus
+from realtime.infra.output import print_line
 
 Verbs = argparse._SubParsersAction  # of argparse.ArgumentParser; it has no public name
 Execute = Callable[[argparse.Namespace], int | None]
@@ -22,6 +25,7 @@ Execute = Callable[[argparse.Namespace], int | None]
 
 _SETTING_OF_FLAG = {flag: flag for flag in ("source", "gaze", "models", "calibration", "requests")} | {
     "record": "record.file",
+    "encrypt": "record.recipients",
     "engine": "engine.backend",
     "publish": "publish.endpoint",
     "depth": "depth.source",
@@ -70,6 +74,13 @@ def add_view_flags(parser: argparse.ArgumentParser, about: str) -> None:
     """Add the flags of the live page; about: help of --view."""
     parser.add_argument("--view", action="store_true", help=about)
     parser.add_argument("--open", action="store_true", help="open the page in the browser, too; implies --view")
+    add_share_flag(parser)
+
+
+def add_share_flag(parser: argparse.ArgumentParser) -> None:
+    """Add the flag that serves a page to other machines."""
+    parser.add_argument("--share", action="store_true", help="serve the page to other machines, too, with a token and "
+                        "a certificate that are made once; implies --view")  # fmt: skip
 
 
 def add_engine_flags(parser: argparse.ArgumentParser, *names: str) -> None:
@@ -115,17 +126,33 @@ def read_config(args: argparse.Namespace, defaults: RunConfig | None = None) -> 
     for flag, key in _SETTING_OF_FLAG.items():
         if (value := getattr(args, flag, None)) is not None:
             _put(settings, key, value)
-    has_view = getattr(args, "view", False) or getattr(args, "open", False)
+    has_view = any(getattr(args, flag, False) for flag in ("view", "open", "share"))
     if has_view:
         _put(settings, "view.enabled", True)
+    if getattr(args, "share", False):
+        _share_page(settings, getattr(args, "keys", None))
+    if getattr(args, "record_pictures", None) == "off":
+        _put(settings, "record.frames", "none")
     for pair in args.set:
         key, equals, text = pair.partition("=")
         if not equals:
             raise SettingsError(f"--set wants KEY=VALUE, got {pair!r}")
+        if key.strip() == "view.token":
+            print_line("gazecast: other users see a token in a command line; use view.token_file", file=sys.stderr)
         _put(settings, key.strip(), _parse_value(text.strip()))
     if defaults is None and has_view:
         defaults = RunConfig(source="browser:")  # the page's own camera, unless a source is named
     return load_config(args.config, settings, defaults)
+
+
+def _share_page(settings: dict[str, Any], keys: Path | None) -> None:
+    """Serve the page to other machines, with a token and a certificate that are made where they are missing."""
+    from realtime.viewer.page_secrets import prepare_page_secrets
+
+    files = prepare_page_secrets(keys or default_key_folder())
+    made = {"token_file": files.token, "tls_cert": files.certificate, "tls_key": files.key}
+    for key, value in {"host": "0.0.0.0", **made}.items():  # noqa: S104 - what --share asks for
+        _put(settings, f"view.{key}", value)
 
 
 def _put(tree: dict[str, Any], key: str, value: Any) -> None:

@@ -11,6 +11,7 @@ EXAMPLES = {
     ),
     "gazecast run": (
         "gazecast run --open                      # camera and mouse, in the browser",
+        "gazecast run --share                     # the page for a phone, too",
         "gazecast run --source camera:0 --window  # in a window",
         "gazecast run --source pupil://10.0.0.5 --calibration gaze.json",
         "gazecast run --source file:clip.mp4 --gaze trace:gaze.csv --record out.mcap",
@@ -41,12 +42,13 @@ EXAMPLES = {
     ),
     "gazecast review": (
         "gazecast review out.mcap --open",
-        "gazecast review out.mcap --set view.port=8771",
+        "gazecast review out.mcap --share --set view.port=8771",
     ),
     "gazecast export": (
         "gazecast export out.mcap --video --csv  # out.mp4 and out.csv",
         "gazecast export out.mcap --coco labelled --every 0.5",
         "gazecast export out.mcap --ros2 bag.mcap --force",
+        "gazecast export out.mcap --csv --identity identity.txt  # encrypted",
     ),
     "gazecast plot": (
         "gazecast plot out.mcap  # out.png",
@@ -125,6 +127,7 @@ EXAMPLES = {
         "gazecast keys allow KEY   # on the machine that publishes",
         "gazecast keys trust 10.0.0.5 KEY  # on the machine that reads",
     ),
+    "gazecast keys recording": ("gazecast keys recording --out /media/usb/identity.txt",),
     "gazecast keys new": ("gazecast keys new",),
     "gazecast keys show": ("gazecast keys show", "gazecast keys show --z85"),
     "gazecast keys allow": ("gazecast keys allow KEY --name arm --may control,pictures",),

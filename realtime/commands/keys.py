@@ -1,4 +1,4 @@
-"""Implements `gazecast keys new|show|allow|remove|trust`: who may connect to this machine, and to which it connects."""
+"""Implements `gazecast keys`: who may connect to this machine, to which it connects, who may read its recordings."""
 
 from __future__ import annotations
 
@@ -30,6 +30,10 @@ def add_verb(verbs: Verbs[argparse.ArgumentParser]) -> None:
     trust = add_parser(keys, "trust", _trust, "keep the public key of a machine to connect to")
     trust.add_argument("host", metavar="HOST", help="or HOST:PORT, as the programs here name it")
     trust.add_argument("key", metavar="KEY", help="that `gazecast keys show` prints there")
+    recording = add_parser(
+        keys, "recording", _make_identity, "make the identity that encrypted recordings are read with"
+    )
+    recording.add_argument("--out", type=Path, metavar="FILE", help="default: in the folder of keys")
     for parser in (new, show, allow, remove, trust):
         parser.add_argument("--keys", type=Path, metavar="DIR", help="the folder of keys; default: $GAZECAST_KEYS, "
                             "else in your configuration")  # fmt: skip
@@ -41,6 +45,16 @@ def _make(args: argparse.Namespace) -> None:
     folder, pair = KeyFolder(args.keys), make_key_pair()
     folder.write_own(pair, replace=args.force)
     print_line(f"wrote {folder.key_file}; the public key of this machine, for others:", pair.public)
+
+
+def _make_identity(args: argparse.Namespace) -> None:
+    from realtime.recording.encryption import make_identity
+
+    path, public = make_identity(args.out)
+    print_line(
+        f"wrote {path}; keep it, and a copy in a safe place: without it recordings cannot be read",
+        f"record for it on any machine with: gazecast run --record FILE --encrypt {public}",
+    )
 
 
 def _show(args: argparse.Namespace) -> None:

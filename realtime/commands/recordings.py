@@ -10,8 +10,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from realtime.commands.config_flags import Verbs, add_config_flags, add_parser, add_view_flags, check_gpu, read_config
-from realtime.commands.open_page import open_in_browser
+from realtime.commands.config_flags import (
+    Verbs,
+    add_config_flags,
+    add_parser,
+    add_share_flag,
+    add_view_flags,
+    check_gpu,
+    read_config,
+)
+from realtime.commands.open_page import open_in_browser, show_address
 from realtime.config.schema import RunConfig
 from realtime.config.viewer import ViewSettings
 from realtime.errors import SettingsError
@@ -36,10 +44,9 @@ _EXPORTS = {
 
 def add_verb(verbs: Verbs[argparse.ArgumentParser]) -> None:
     """Add `replay`, `review`, `export` and `plot` to the verbs of `gazecast`."""
-    _add_replay(verbs)
-    _add_review(verbs)
-    _add_export(verbs)
-    _add_plot(verbs)
+    for add in (_add_replay, _add_review, _add_export, _add_plot):
+        add(verbs).add_argument("--identity", type=Path, metavar="FILE", help="identity, or passphrase, that an "
+                                "encrypted recording is read with")  # fmt: skip
 
 
 def review(
@@ -49,8 +56,11 @@ def review(
     *,
     browser: bool = False,
     stop: threading.Event | None = None,
+    identity: Path | None = None,
 ) -> None:
     """Serve the page of a recording until an interrupt or until `stop` is set; browser: open it there.
+
+    identity: as of `RecordingReader`.
 
     Raises `RecordingError` and `ViewerError` when it cannot start.
     """
@@ -59,9 +69,9 @@ def review(
     from realtime.viewer.review_page import ReviewPage
 
     stop = stop or threading.Event()
-    with InterruptHandler() as interrupts, closing(ReviewPage(settings, file)) as page:
+    with InterruptHandler() as interrupts, closing(ReviewPage(settings, file, identity=identity)) as page:
         progress.show_line(describe_recording(page.timeline.recording))
-        progress.show_line(f"open {page.address}")
+        show_address(page.address, progress)
         if browser:
             open_in_browser(page.address, progress)
         progress.show_line(f"names and dropped objects are saved in {labels_path(file)}; Ctrl-C stops")
@@ -69,7 +79,7 @@ def review(
             stop.wait(POLL_S)
 
 
-def _add_replay(verbs: Verbs[argparse.ArgumentParser]) -> None:
+def _add_replay(verbs: Verbs[argparse.ArgumentParser]) -> argparse.ArgumentParser:
     parser = add_parser(verbs, "replay", _replay, "run a recording through the pipeline again")
     parser.add_argument("file", type=Path, help="what `run --record` wrote")
     how = parser.add_mutually_exclusive_group()
@@ -79,17 +89,20 @@ def _add_replay(verbs: Verbs[argparse.ArgumentParser]) -> None:
     parser.add_argument("--out", type=Path, metavar="FILE", help="record it anew into this file")
     parser.add_argument("--json", action="store_true", help="print one JSON object a second instead of the live line")
     add_view_flags(parser, "serve the live page and print its address")
+    return parser
 
 
-def _add_review(verbs: Verbs[argparse.ArgumentParser]) -> None:
+def _add_review(verbs: Verbs[argparse.ArgumentParser]) -> argparse.ArgumentParser:
     parser = add_parser(verbs, "review", _review, "play a recording in the browser, name and drop its objects")
     parser.add_argument("file", type=Path, help="what `run --record` wrote; names go into NAME.labels.json beside it")
     parser.add_argument("--config", type=Path, metavar="FILE.toml", help="settings; those of [view] are used")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="such as view.port=8771")
     parser.add_argument("--open", action="store_true", help="open the page in the browser, too")
+    add_share_flag(parser)
+    return parser
 
 
-def _add_export(verbs: Verbs[argparse.ArgumentParser]) -> None:
+def _add_export(verbs: Verbs[argparse.ArgumentParser]) -> argparse.ArgumentParser:
     parser = add_parser(verbs, "export", _export, "make a video, a table of visits, a labelled data set, a ROS 2 bag")
     parser.add_argument("file", type=Path, help="what `run --record` wrote; NAME.labels.json beside it is applied")
     for name, (ending, metavar, text) in _EXPORTS.items():
@@ -100,13 +113,15 @@ def _add_export(verbs: Verbs[argparse.ArgumentParser]) -> None:
     parser.add_argument("--sa1b", action="store_true", help="with --coco, also a JSON file with SA-1B's fields for "
                         "each picture")  # fmt: skip
     parser.add_argument("--force", action="store_true", help="replace existing targets")
+    return parser
 
 
-def _add_plot(verbs: Verbs[argparse.ArgumentParser]) -> None:
+def _add_plot(verbs: Verbs[argparse.ArgumentParser]) -> argparse.ArgumentParser:
     parser = add_parser(verbs, "plot", _plot, "draw a recording: latencies, states, objects, where the gaze was")
     parser.add_argument("file", type=Path, help="what `run --record` wrote")
     parser.add_argument("--out", type=Path, metavar="FILE.png", help="default NAME.png")
     parser.add_argument("--force", action="store_true", help="replace existing targets")
+    return parser
 
 
 def _replay(args: argparse.Namespace) -> int:
@@ -117,22 +132,25 @@ def _replay(args: argparse.Namespace) -> int:
 
     if args.exact and (args.view or args.open or args.json):
         raise SettingsError("--exact computes and compares; there is nothing live for --view, --open or --json")
-    recording = RecordingReader(args.file)
+    recording = RecordingReader(args.file, args.identity)
     view = JsonView(args.open) if args.json else LineView(args.open)
     view.progress.show_line(describe_recording(recording))
     config = read_config(args, read_recorded_config(recording))
     check_gpu(config.engine)
     if args.exact:
         return int(not replay_exactly(recording, config, view.progress, args.out))
-    if "?" in str(args.file):
-        raise SettingsError(f"{args.file}: the file's name must not contain a question mark")
-    source = f"recording:{args.file}" + ("?realtime=0" if args.fast else "")
+    if any(mark in f"{args.file}{args.identity or ''}" for mark in "?&"):
+        raise SettingsError(f"{args.file}: names of files must not contain a question mark or an ampersand here")
+    source = f"recording:{args.file}?realtime={int(not args.fast)}"
+    source += f"&identity={args.identity}" if args.identity else ""
     run(replace(config, source=source, gaze="recording:", record=replace(config.record, file=args.out)), view)
     return 0
 
 
 def _review(args: argparse.Namespace) -> None:
-    review(read_config(args, RunConfig()).view, args.file, TerminalProgress(), browser=args.open)
+    review(
+        read_config(args, RunConfig()).view, args.file, TerminalProgress(), browser=args.open, identity=args.identity
+    )
 
 
 def _export(args: argparse.Namespace) -> None:
@@ -142,7 +160,7 @@ def _export(args: argparse.Namespace) -> None:
     from realtime.recording.reader import RecordingReader
 
     targets = _read_targets(args)
-    recording, labels, terminal = RecordingReader(args.file), load_labels(args.file), TerminalProgress()
+    recording, labels, terminal = RecordingReader(args.file, args.identity), load_labels(args.file), TerminalProgress()
     terminal.show_line(describe_recording(recording))
     for line in export(recording, labels, targets, terminal.console):
         print_line(line)
@@ -168,7 +186,7 @@ def _plot(args: argparse.Namespace) -> None:
     from realtime.recording.labels import load_labels
     from realtime.recording.reader import RecordingReader
 
-    recording = RecordingReader(args.file)
+    recording = RecordingReader(args.file, args.identity)
     print_line(str(plot(recording, load_labels(args.file), args.out or _beside(args.file, ".png"), force=args.force)))
 
 

@@ -49,6 +49,7 @@ def describe_recording(recording: RecordingReader) -> str:
         f"{(end_ns - start_ns) / 1e9:.1f} s of {about.source or 'a run'}",
         about.started and f"recorded {about.started[:19].replace('T', ' ')}",
         engine and f"with {engine}",
+        "" if about.pictures else "without pictures",
         "" if recording.complete else "cut off at its end, or still being written",
         "" if about.from_start else "begun in the middle of a run",
     )
@@ -67,6 +68,7 @@ def replay_exactly(
 
     out: a new file for the new masks. Raises `RecordingError` or `EngineError`.
     """
+    recording.check_pictures("replayed")
     first = next(recording.read_frames(), None)
     if first is None:
         raise RecordingError(f"{recording.path} holds no frames")

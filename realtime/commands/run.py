@@ -17,6 +17,9 @@ def add_verb(verbs: Verbs[argparse.ArgumentParser]) -> None:
     add("--calibration", type=Path, metavar="FILE", help="of `calibrate gaze`, applied to every look")
     add("--record", type=Path, metavar="FILE", help="record it all, to `replay` and `export` later; into a new file "
         "of it if it is a folder")  # fmt: skip
+    add("--record-pictures", choices=("on", "off"), help="off records times, gaze and masks without any picture")
+    add("--encrypt", action="append", metavar="age1...", help="encrypt recordings for this public key, of `gazecast "
+        "keys recording`; may be given several times")  # fmt: skip
     add("--foxglove", nargs="?", const="127.0.0.1:8765", metavar="HOST:PORT", help="serve ROS 2 messages to Foxglove, "
         "by default at 127.0.0.1:8765")  # fmt: skip
     add("--lerobot", metavar="tcp://HOST:PORT", help="be a ZeroMQ camera of LeRobot's that shows overlays")

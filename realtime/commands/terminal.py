@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -15,7 +14,7 @@ from rich.live import Live
 from rich.segment import ControlType, Segment
 from rich.text import Text
 
-from realtime.commands.open_page import open_in_browser
+from realtime.commands.open_page import open_in_browser, show_address
 from realtime.comms.messages import HealthMessage
 from realtime.infra.metrics import percentiles
 from realtime.infra.output import escape_controls, print_line
@@ -37,7 +36,7 @@ class JsonView:
 
     def on_page(self, address: str) -> None:
         """Print the page's address on stderr, because stdout carries health."""
-        print_line(f"open {address}", file=sys.stderr)
+        show_address(address, self.progress)
         if self._browser:
             open_in_browser(address, self.progress)
 
@@ -65,7 +64,7 @@ class LineView:
 
     def on_page(self, address: str) -> None:
         """Print the page's address."""
-        self.progress.show_line(f"open {address}")
+        show_address(address, self.progress)
         if self._browser:
             open_in_browser(address, self.progress)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +24,9 @@ class ViewSettings:
     enabled: serve the page; `--view` sets it.
     host: address to listen at; one that other machines can reach needs a token and TLS.
     port: port to listen at, 0 to 65535; 0 selects a free one.
-    token: secret that every request must carry as `?token=`, at least 16 letters and digits; empty for none.
+    token: secret that every request must carry as `?token=`, at least 16 letters and digits; empty for none. Other
+        users see a command line: write it into a settings file, or use token_file.
+    token_file: file that holds the token, for its user alone; unset for `token`.
     tls_cert: PEM file of the certificate; together with tls_key.
     tls_key: PEM file of the private key; together with tls_cert.
     jpeg_quality: JPEG quality of frames and overlays, 1 to 100.
@@ -37,7 +39,8 @@ class ViewSettings:
     enabled: bool = False
     host: str = "127.0.0.1"
     port: int = 8770
-    token: str = ""
+    token: str = field(default="", repr=False)
+    token_file: Path | None = None
     tls_cert: Path | None = None
     tls_key: Path | None = None
     jpeg_quality: int = 80
@@ -65,14 +68,14 @@ class ViewSettings:
         if (self.tls_cert is None) != (self.tls_key is None):
             raise ValueError("tls_cert and tls_key go together, got one of them")
         check_homography(self.homography)
-        if not self.loopback and not (self.token and self.tls_cert):
+        token = self.token or self.token_file
+        if not self.loopback and not (token and self.tls_cert):
             missing = " and ".join(
-                name for name, value in (("token", self.token), ("tls_cert with tls_key", self.tls_cert)) if not value
+                name for name, value in (("token", token), ("tls_cert with tls_key", self.tls_cert)) if not value
             )
             raise ValueError(
-                f"host {self.host} can be reached from other machines, which needs {missing}; make them with "
-                f'python -c "import secrets; print(secrets.token_hex(16))" and openssl req -x509 -newkey rsa:2048 '
-                "-nodes -days 365 -subj /CN=gazecast -keyout key.pem -out cert.pem, or stay on 127.0.0.1"
+                f"host {self.host} can be reached from other machines, which needs {missing}; make them with --share "
+                "in place of view.host, or stay on 127.0.0.1"
             )
 
     @property

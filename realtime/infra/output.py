@@ -10,6 +10,7 @@ _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\
 """Controls, also those that reverse the direction of text; and what stands for bytes that are not UTF-8."""
 _LOGIN = re.compile(r"""([a-z][a-z0-9+.-]*://|\bturns?:)[^\s"]*@""", re.IGNORECASE)
 """User and password of an address; a password may hold an @, too."""
+_TOKEN = re.compile(r"""([?&]token=)[^\s&"'#]+""")
 
 
 def escape_controls(text: str) -> str:
@@ -18,8 +19,8 @@ def escape_controls(text: str) -> str:
 
 
 def redact_passwords(text: str) -> str:
-    """Leave user and password out of every address in the text."""
-    return _LOGIN.sub(r"\1", text)
+    """Leave user and password, and the token of a page, out of every address in the text."""
+    return _TOKEN.sub(r"\1...", _LOGIN.sub(r"\1", text))
 
 
 def _escape(code: int) -> str:

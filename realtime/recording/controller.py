@@ -18,6 +18,7 @@ from realtime.media.files import find_free_name
 from realtime.pipeline.control import UserCommand
 from realtime.pipeline.observers import FrameResult, PipelineObserver
 from realtime.pipeline.tracker_log import TrackerCall
+from realtime.recording.encryption import prepare_recipients
 from realtime.recording.format import RecordingInfo
 from realtime.recording.recorder import RecordingThread
 from realtime.types import Frame, GazeSample
@@ -42,7 +43,11 @@ class RecordingController(PipelineObserver):
         on_change: Callable[[bool], None] = lambda on: None,
         now: Callable[[], datetime] = lambda: datetime.now().astimezone(),
     ) -> None:
-        """notice: receives texts for the user. on_change: receives whether it records. now: names the files."""
+        """notice: receives texts for the user. on_change: receives whether it records. now: names the files.
+
+        Raises `RecordingError` where recordings shall be encrypted and cannot be.
+        """
+        prepare_recipients(settings)
         self._settings, self._about, self._clock_ns = settings, about, clock_ns
         self._notice, self._on_change, self._now = notice, on_change, now
         self._lock, self._executing = threading.Lock(), threading.Lock()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from typing import Annotated, Any, Literal, TypeVar
 
 import cv2
@@ -34,6 +35,8 @@ SAMPLE_FIELDS = (
 )  # fmt: skip
 """The order of a gaze sample's fields; behind them comes the event, if there is one."""
 MAX_PIXELS = 1 << 26
+GREY = 96
+"""The pixels of frames that were recorded without their pictures."""
 T = TypeVar("T")
 
 
@@ -44,7 +47,8 @@ class RecordingInfo:
     config: as TOML. source: as it was named. started: wall clock, ISO 8601 with its zone.
     wall_ns: wall clock minus the host's monotonic clock when it began. from_start: whether it has the run from its
         first frame on. frame_time: whether a frame's own time was now, as for a clip that is played at any speed.
-    encoding: of masks. stream: their name. engine: as in `health`; known once the engine is open.
+    encoding: of masks. stream: their name. pictures: whether frames have their pictures, else plain grey.
+    engine: as in `health`; known once the engine is open.
     """
 
     config: str = ""
@@ -56,6 +60,7 @@ class RecordingInfo:
     encoding: Encoding = "packbits+zstd"
     stream: str = "gazecast"
     program: str = ""
+    pictures: bool = True
     engine: Mapping[str, Any] = field(default_factory=dict)
 
     def to_fields(self) -> dict[str, str]:
@@ -112,6 +117,17 @@ def _read_picture_size(data: bytes) -> tuple[int, int]:
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
         return int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
     return read_jpeg_size(data) or (0, 0)
+
+
+def pack_frame_without_picture(frame: Frame) -> bytes:
+    """Pack a frame's times with a plain grey picture of its size, which every reader can show."""
+    times = frame.timestamp, frame.captured_ns, frame.received_ns
+    return pack(asdict(RecordedFrame(frame.index, *times, "png", False, _encode_grey(*frame.size))))
+
+
+@lru_cache(maxsize=4)
+def _encode_grey(width: int, height: int) -> bytes:
+    return bytes(cv2.imencode(".png", np.full((height, width), GREY, np.uint8))[1])
 
 
 def pack_frame(frame: Frame, lossy: bool, jpeg_quality: int) -> bytes:

@@ -20,9 +20,10 @@ class RecordedFrames(PlayedFrames):
     was not in real time, they keep the intervals at which they were captured.
     """
 
-    def __init__(self, path: Path, *, real_time: bool = True) -> None:
-        """Raises `RecordingError` unless a first frame can be read."""
-        self.recording = RecordingReader(path)
+    def __init__(self, path: Path, *, real_time: bool = True, identity: Path | None = None) -> None:
+        """Raises `RecordingError` unless a first frame can be read. identity: as of `RecordingReader`."""
+        self.recording = RecordingReader(path, identity)
+        self.recording.check_pictures("segmented again")
         first = next(self.recording.read_frames(), None)
         if first is None:
             raise RecordingError(f"{path} holds no frames")

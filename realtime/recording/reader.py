@@ -25,6 +25,7 @@ from mcap.stream_reader import get_chunk_data_stream
 from realtime.comms.envelope import unpack
 from realtime.comms.messages import MaskMessage
 from realtime.errors import RecordingError, WireError
+from realtime.recording.encryption import DamagedBlock, open_recording_file
 from realtime.recording.format import FRAME, GAZE, RecordedFrame, RecordingInfo, read_frame, read_sample
 from realtime.recording.writer import INFO_METADATA, TOPICS_METADATA
 from realtime.types import GazeSample
@@ -71,15 +72,18 @@ class RecordingReader:
     damaged: number of unreadable chunks in the last pass.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Scan the file; raises `RecordingError` for a missing file, or one without chunks."""
-        self.path = path
-        self.damaged = 0
+    def __init__(self, path: Path, identity: Path | None = None) -> None:
+        """Scan the file; raises `RecordingError` for a missing file, or one without chunks.
+
+        identity: file that an encrypted recording is read with, as of `open_recording_file`.
+        """
+        self.path, self._identity = path, identity
+        self.damaged = self._damaged_blocks = 0
         self.complete = False
         self._channels: dict[int, str] = {}
         self._chunks: list[_ChunkPlace] = []
         try:
-            with path.open("rb") as file:
+            with self._open() as file:
                 info = self._scan_records(file)
         except OSError as error:
             raise RecordingError(f"cannot read {path}: {error.strerror or error}") from None
@@ -92,6 +96,14 @@ class RecordingReader:
         if not self._chunks:
             reason = "ended before any data arrived" if self.complete else "cut off within its first half second"
             raise RecordingError(f"{path} holds nothing: it was {reason}")
+
+    def check_pictures(self, purpose: str) -> None:
+        """Raise `RecordingError` for a recording without pictures; purpose: what it cannot be then."""
+        if not self.about.pictures:
+            raise RecordingError(
+                f"{self.path} was recorded without pictures and cannot be {purpose}; review, plot, and export "
+                "--csv and --video (masks on grey) work"
+            )
 
     @property
     def topics(self) -> frozenset[str]:
@@ -110,8 +122,8 @@ class RecordingReader:
 
         A damaged chunk is skipped and counted in `damaged`.
         """
-        self.damaged = 0
-        with self.path.open("rb") as file:
+        self.damaged = self._damaged_blocks
+        with self._open() as file:
             for place in self._chunks:
                 if place.end_ns < from_ns or place.start_ns > to_ns:
                     continue
@@ -140,6 +152,12 @@ class RecordingReader:
         except WireError as error:
             raise RecordingError(f"{self.path}: {entry.topic}: {error}") from None
 
+    def _open(self) -> BinaryIO:
+        try:
+            return open_recording_file(self.path, self._identity)
+        except RecordingError as error:
+            raise RecordingError(f"{self.path}: {error}") from None
+
     def _scan_records(self, file: BinaryIO) -> dict[str, str] | None:
         """Find the chunks and topics; return the newest metadata."""
         size = file.seek(0, io.SEEK_END)
@@ -150,7 +168,12 @@ class RecordingReader:
         at = len(MAGIC)
         while at + _HEADER.size <= size:
             file.seek(at)
-            kind, length = _HEADER.unpack(file.read(_HEADER.size))
+            try:
+                kind, length = _HEADER.unpack(file.read(_HEADER.size))
+            except DamagedBlock as block:
+                self._damaged_blocks += 1
+                at = block.end
+                continue
             at += _HEADER.size
             if at + length > size:
                 break
@@ -196,12 +219,12 @@ class RecordingReader:
         return dict(metadata.metadata) if metadata.name == INFO_METADATA else None
 
     def _read_chunk(self, file: BinaryIO, place: _ChunkPlace) -> Iterator[RecordingEntry]:
-        file.seek(place.at)
         try:
+            file.seek(place.at)
             content = file.read(place.length)
             records = _read_records(*_open_loose(content) if place.loose else _open_chunk(content))
         # lz4 raises RuntimeError.
-        except (McapError, zstandard.ZstdError, RuntimeError, ValueError, struct.error, MemoryError):
+        except (McapError, zstandard.ZstdError, RuntimeError, ValueError, struct.error, MemoryError, DamagedBlock):
             self.damaged += 1
             return
         for record in records:

@@ -24,6 +24,7 @@ from realtime.recording.format import (
     TRACKER_CALL,
     RecordingInfo,
     pack_frame,
+    pack_frame_without_picture,
     pack_sample,
     pack_tracker_call,
 )
@@ -64,7 +65,7 @@ class RecordingThread:
         self.path = path
         self.failure = ""
         self._about, self._settings, self._clock_ns, self._on_failure = about, settings, clock_ns, on_failure
-        self._file = RecordingFile(path, about)
+        self._file = RecordingFile(path, about, settings)
         self._wake = threading.Condition()
         self._items: deque[_QueuedItem] = deque()
         self._bytes = 0
@@ -76,6 +77,9 @@ class RecordingThread:
 
     def put_frame(self, frame: Frame) -> None:
         """Queue a received frame."""
+        if self._settings.frames == "none":
+            self._put(_QueuedItem(FRAME, frame.received_ns, partial(pack_frame_without_picture, frame)))
+            return
         size = len(frame.jpeg) if frame.jpeg is not None else frame.image.nbytes
         pack = partial(pack_frame, frame, self._settings.frames == "jpeg", self._settings.jpeg_quality)
         self._put(_QueuedItem(FRAME, frame.received_ns, pack, size))
@@ -92,7 +96,7 @@ class RecordingThread:
 
     def put_message(self, topic: str, payload: bytes) -> None:
         """Queue a published message."""
-        if topic != "overlay" or self._settings.overlays:
+        if topic != "overlay" or (self._settings.overlays and self._settings.frames != "none"):
             size = len(payload) if topic == "overlay" else 0
             self._put(_QueuedItem(topic, self._clock_ns(), lambda: payload, size))
 

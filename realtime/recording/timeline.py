@@ -66,9 +66,9 @@ class Timeline:
     objects: in the order in which they were first fixated, without labels.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Raises `RecordingError` without a recording, or without a frame in it."""
-        self.recording = RecordingReader(path)
+    def __init__(self, path: Path, identity: Path | None = None) -> None:
+        """Raises `RecordingError` without a recording, or without a frame in it. identity: as of `RecordingReader`."""
+        self.recording = RecordingReader(path, identity)
         self._fetched, self._pictured = copy(self.recording), copy(self.recording)  # `damaged` is that of one pass
         self.start_ns, self.end_ns = self.recording.span_ns
         self.problem = ""

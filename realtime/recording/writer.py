@@ -10,7 +10,9 @@ from typing import IO, Any, cast
 
 from mcap.writer import CompressionType, Writer
 
+from realtime.config.recording import RecordSettings
 from realtime.errors import RecordingError
+from realtime.recording.encryption import SealingStream
 from realtime.recording.format import RecordingInfo
 
 CHUNK_BYTES = 4 << 20
@@ -22,20 +24,32 @@ registers a channel does not make the other chunks unreadable."""
 class RecordingFile:
     """An MCAP file that is whole up to its last `flush`, whatever happens. One thread."""
 
-    def __init__(self, path: Path, about: RecordingInfo) -> None:
-        """Create the file; raises `RecordingError`, also if it exists."""
+    def __init__(self, path: Path, about: RecordingInfo, settings: RecordSettings | None = None) -> None:
+        """Create the file, for its user alone if it is encrypted; raises `RecordingError`, also if it exists."""
         self.path = path
+        settings = settings or RecordSettings()
+        mode = 0o600 if settings.is_encrypted else 0o644
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._stream = _SyncedStream(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644))
+            self._stream = _SyncedStream(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode))
         except FileExistsError:
             if not path.parent.is_dir():
                 raise RecordingError(f"cannot record into {path}: {path.parent} is no folder") from None
             raise RecordingError(f"{path} exists; give the recording another name, or remove it first") from None
         except OSError as error:
             raise RecordingError(f"cannot record into {path}: {error.strerror or error}") from None
+        self._sealed: SealingStream | None = None
+        if settings.is_encrypted:
+            try:
+                stream = cast("IO[Any]", self._stream)
+                self._sealed = SealingStream(stream, settings)
+            except BaseException:
+                os.close(self._stream.descriptor)
+                path.unlink(missing_ok=True)
+                raise
         # Pictures are compressed already; the rest is small and compresses well at any level.
-        self._writer = Writer(cast("IO[Any]", self._stream), chunk_size=CHUNK_BYTES, compression=CompressionType.ZSTD)
+        out = cast("IO[Any]", self._sealed or self._stream)
+        self._writer = Writer(out, chunk_size=CHUNK_BYTES, compression=CompressionType.ZSTD)
         self._channels: dict[str, int] = {}
         self._flushed_size = 0
         try:
@@ -49,7 +63,7 @@ class RecordingFile:
     def write_info(self, about: RecordingInfo) -> None:
         """Write the metadata; the newest counts. Raises `OSError` on a full disk."""
         self._writer.add_metadata(INFO_METADATA, about.to_fields())
-        self._flushed_size = self._stream.tell()
+        self._seal()
 
     def write_message(self, topic: str, log_ns: int, data: bytes) -> None:
         """Write a message; log_ns is wall-clock time. Raises `OSError` on a full disk."""
@@ -62,7 +76,7 @@ class RecordingFile:
     def flush(self) -> None:
         """Complete the current chunk, so that it survives a kill of the process. Raises `OSError` on a full disk."""
         self._writer.flush()  # type: ignore[no-untyped-call]
-        self._flushed_size = self._stream.tell()
+        self._seal()
 
     def sync(self) -> None:
         """Sync the flushed data to the disk, so that it survives a power failure; `OSError` for a removed file."""
@@ -73,8 +87,14 @@ class RecordingFile:
     def close(self) -> None:
         """Write the index and close. Raises `OSError` on a full disk."""
         self._writer.finish()  # type: ignore[no-untyped-call]
+        self._seal()
         self.sync()
         os.close(self._stream.descriptor)
+
+    def _seal(self) -> None:
+        if self._sealed is not None:
+            self._sealed.seal()
+        self._flushed_size = self._stream.tell()
 
     def abandon(self) -> None:
         """Truncate to the last flush, and close; the rest is readable without an index."""

@@ -55,7 +55,7 @@ def open_frames(spec: str) -> FrameSource:
     file:PATH[?loop=1&realtime=0&fps=24], or a path alone - must exist; fps is for folders of pictures. A folder may
     also be a recording of Pupil Core, Neon or Invisible; its gaze is the same name.
     rtsp://[?transport=udp], http://, udp://, rtmp:// - may appear later. ?hwaccel=auto decodes a video on a device.
-    recording:FILE.mcap[?realtime=0] - a file of `gazecast run --record`; its gaze is `recording:`.
+    recording:FILE.mcap[?realtime=0&identity=FILE] - a file of `gazecast run --record`; its gaze is `recording:`.
     browser: - the camera or clip of the live page, whose server passes the frames to it.
     realsense:[SERIAL][?width=&height=&fps=] - an Intel RealSense, which may appear later; it reports its camera model.
     whip: - the video of a wearer who connects over WebRTC, to the live page's server; its gaze is `whip:` too.
@@ -144,13 +144,14 @@ def _open_video(name: SourceName) -> FrameSource:
 
 def _open_recording(name: SourceName) -> FrameSource:
     spec = name.shown
-    path, options = split_path(spec, name.rest, "realtime")
+    path, options = split_path(spec, name.rest, "realtime", "identity")
     if not path:
         raise SourceError(f"{spec!r} names no file; expected recording:FILE.mcap")
     real_time = parse_flag(spec, options, "realtime", default="1")
     from realtime.recording.playback import RecordedFrames
 
-    return RecordedFrames(parse_path(spec, path), real_time=real_time)
+    identity = parse_path(spec, options["identity"]) if "identity" in options else None
+    return RecordedFrames(parse_path(spec, path), real_time=real_time, identity=identity)
 
 
 def _open_stream(name: SourceName) -> FrameSource:

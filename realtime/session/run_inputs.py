@@ -19,6 +19,7 @@ from realtime.sources.video.video_file import PlayedFrames
 from realtime.sources.webrtc.wearer_sources import WebRtcFrames, WebRtcGaze
 from realtime.types import FrameSource, GazeSource
 from realtime.viewer.desktop_window import DesktopWindow, MouseGaze
+from realtime.viewer.page_secrets import read_fingerprint
 
 if TYPE_CHECKING:
     from realtime.viewer.live_page import LivePage
@@ -65,6 +66,10 @@ def open_run_inputs(config: RunConfig, view: RunView, stack: ExitStack, *, windo
     if page is not None:
         stack.callback(page.close)
         view.on_page(page.address)
+        if config.view.token_file is not None:
+            view.progress.show_line(f"the page's token is in {config.view.token_file}")
+        if config.view.tls_cert is not None and not config.view.loopback:
+            view.progress.show_line(f"SHA-256 fingerprint of its certificate: {read_fingerprint(config.view.tls_cert)}")
         if page.whip is not None:
             view.progress.show_line(f"for wearers (WHIP): {page.address.partition('?')[0]}whip")
     clip = frames if isinstance(frames, PlayedFrames) else None

@@ -88,7 +88,7 @@ def _open_recording(config: RunConfig, view: RunView, inputs: RunInputs) -> Reco
     info = RecordingInfo(
         config=to_toml(select_recorded_settings(config)), source=redact_source(config.source),
         frame_time=inputs.is_faster_than_real_time, encoding=config.publish.encoding, stream=config.publish.stream,
-        program=version("gazecast"),
+        program=version("gazecast"), pictures=config.record.frames != "none",
     )  # fmt: skip
     page, notice = inputs.page, _make_notice(view, inputs)
     if page is None:

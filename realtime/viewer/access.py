@@ -7,13 +7,15 @@ import errno
 import hmac
 import socket
 import ssl
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 from aiohttp import web
 
 from realtime.comms.hosts import explain_unresolved
+from realtime.comms.keys import check_private
 from realtime.config.viewer import ViewSettings
-from realtime.errors import ViewerError
+from realtime.errors import AccessError, ViewerError
 
 
 def refusal_reason(
@@ -30,17 +32,35 @@ def refusal_reason(
     if settings.loopback and (urlsplit(f"//{host}").hostname or "") not in own_names:
         return f"this page is at {settings.host}, not at {host[:80]}"
     bearer = request.headers.get("Authorization", "").removeprefix("Bearer ")
-    if is_cross_origin and settings.token and hmac.compare_digest(bearer.encode(), settings.token.encode()):
+    if is_cross_origin and settings.token and _is_equal(bearer, settings.token):
         return ""
     origin = request.headers.get("Origin")
     if origin is not None and urlsplit(origin).netloc != host:
         return "pages of other sites have no access"
-    if settings.token and not is_public:
-        token = request.query.get("token", "")
-        if not hmac.compare_digest(token.encode(), settings.token.encode()):
-            as_header = ", or the header Authorization: Bearer ..." if is_cross_origin else ""
-            return f"the address needs ?token=...{as_header}, as gazecast printed it"
+    if settings.token and not is_public and not _is_equal(request.query.get("token", ""), settings.token):
+        as_header = ", or the header Authorization: Bearer ..." if is_cross_origin else ""
+        return f"the address needs ?token=...{as_header}, as gazecast printed it"
     return ""
+
+
+def _is_equal(given: str, secret: str) -> bool:
+    """Compare in a time that tells nothing of the secret; what was given may hold bytes that are not UTF-8."""
+    return hmac.compare_digest(given.encode(errors="surrogateescape"), secret.encode())
+
+
+def read_token(settings: ViewSettings) -> ViewSettings:
+    """Return the settings with the token of their file; raises `ViewerError`."""
+    if settings.token or settings.token_file is None:
+        return settings
+    try:
+        check_private(settings.token_file, is_secret=True)
+        token = settings.token_file.read_text(encoding="ascii").strip()
+        if not token:
+            raise ValueError("it is empty")
+        return replace(settings, token=token)
+    except (OSError, ValueError, AccessError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ViewerError(f"view.token_file {settings.token_file}: {reason}") from None
 
 
 def load_tls(settings: ViewSettings) -> ssl.SSLContext | None:

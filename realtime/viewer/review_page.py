@@ -40,12 +40,15 @@ class ReviewPage(PageHost):
 
     index_file = "review.html"
 
-    def __init__(self, settings: ViewSettings, recording: Path, server: PageServer | None = None) -> None:
+    def __init__(
+        self, settings: ViewSettings, recording: Path, server: PageServer | None = None, identity: Path | None = None
+    ) -> None:
         """Open the recording and serve it; raises `RecordingError` and `ViewerError`.
 
-        server: the one of another page that finds this one; None to bind one of its own.
+        server: the one of another page that finds this one; None to bind one of its own. identity: as of
+        `RecordingReader`.
         """
-        self.timeline = Timeline(recording)
+        self.timeline = Timeline(recording, identity)
         editor = LabelEditor(recording)
         self._broadcaster = TimelineBroadcaster(self.timeline, settings.jpeg_quality)
         self._labels = LabelWorker(lambda text: self._server.broadcast(text, self), editor)
@@ -82,7 +85,8 @@ class ReviewPage(PageHost):
         recording, engine = self.timeline.recording, self.timeline.recording.about.engine
         send_text(pack_text(
             "hello", file=recording.path.name, source=recording.about.source, started=recording.about.started,
-            complete=recording.complete, from_start=recording.about.from_start, states=STATES,
+            complete=recording.complete, pictures=recording.about.pictures, from_start=recording.about.from_start,
+            states=STATES,
             engine=" ".join(str(engine[name]) for name in ("backend", "model", "precision") if engine.get(name)),
         ))  # fmt: skip
         send_text(self._labels.labels_message())

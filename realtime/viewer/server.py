@@ -23,7 +23,7 @@ from aiohttp import web
 
 from realtime.config.viewer import ViewSettings, check_homography
 from realtime.errors import PageError, ViewerError
-from realtime.viewer.access import explain_bind_error, load_tls, page_address, refusal_reason
+from realtime.viewer.access import explain_bind_error, load_tls, page_address, read_token, refusal_reason
 from realtime.viewer.connections import MjpegStream, WebSocketConnection, abort_connection, call_soon
 from realtime.viewer.frame_broadcaster import FrameRequest
 from realtime.viewer.interfaces import PageHost
@@ -53,6 +53,7 @@ class PageServer:
 
     def __init__(self, settings: ViewSettings, host: PageHost) -> None:
         """Bind and serve; raises `ViewerError`."""
+        settings = read_token(settings)
         self._settings, self._host = settings, host
         self._files = _load_files(host.index_file)
         self._responders = ThreadPoolExecutor(1, "gazecast-viewer-responder")

@@ -81,6 +81,7 @@ def export_coco(
 def _write_dataset(
     recording: RecordingReader, labels: LabelFile, folder: Path, targets: ExportTargets, on_time: OnTime
 ) -> list[str]:
+    recording.check_pictures("exported as a data set")
     names: dict[int, str] = {}
     events = _collect_names(report_times(read_mask_events(recording), on_time), names)
     keys = select_masks(events, labels, targets.every_s)

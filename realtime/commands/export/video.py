@@ -57,6 +57,7 @@ def export_video(
         if writer is None:
             raise RecordingError(f"{recording.path} holds no frame that can be shown")
         line = f"{writer.path}: {writer.frames} frames in {last_s:.1f} s, {masked} with a mask"
+        line += "" if recording.about.pictures else ", on grey: it was recorded without pictures"
         return [line, *format_count(broken, "pictures could not be decoded")]
 
 

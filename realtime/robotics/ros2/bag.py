@@ -85,6 +85,8 @@ class _EntryTranslator:
             self._captured_ns[frame.index] = frame.captured_ns
             if len(self._captured_ns) > _MAX_REMEMBERED_FRAMES:
                 self._captured_ns.popitem(last=False)
+            if not self._recording.about.pictures:
+                return iter(())
             return self._translator.translate_image(frame.data, frame.format, frame.captured_ns)
         message = _read(self._recording, entry)
         if isinstance(message, OverlayMessage):

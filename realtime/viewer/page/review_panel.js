@@ -38,6 +38,7 @@ function showMetadata(hello, timeline) {
   $("about").textContent = [hello.source, date, hello.engine].filter(Boolean).join(" · ");
   $("about").title = $("about").textContent;
   const problems = [];
+  if (hello.pictures === false) problems.push("This recording has no pictures: masks are shown on grey.");
   if (!hello.complete) problems.push("This recording was cut off, or is still being written. Everything up to that point is shown.");
   if (timeline.damaged) {
     const verb = timeline.damaged === 1 ? "is" : "are";
