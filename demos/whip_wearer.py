@@ -1,6 +1,6 @@
 """A wearer behind a network: sends video and gaze to `gazecast run --source whip: --view` over WebRTC.
 
-    python demos/whip_wearer.py https://HOST:8770/whip --token TOKEN --video CLIP.mp4
+    python demos/whip_wearer.py https://HOST:8770/whip --token-file FILE --video CLIP.mp4
 
 It shows what a sender has to do: POST an offer with a video and a data channel, answer requests for its clock, and send
 gaze with times of capture. Without --video it sends a moving disc, and gaze that follows it. Needs aiortc and aiohttp.
@@ -15,6 +15,7 @@ import json
 import signal
 import ssl
 import time
+from pathlib import Path
 
 import aiohttp
 import av
@@ -90,8 +91,8 @@ async def connect(session: aiohttp.ClientSession, args: argparse.Namespace) -> N
 
     await connection.setLocalDescription(await connection.createOffer())
     headers = {"Content-Type": "application/sdp"}
-    if args.token:
-        headers["Authorization"] = f"Bearer {args.token}"
+    if args.token_file:
+        headers["Authorization"] = f"Bearer {args.token_file.read_text().strip()}"
     async with session.post(args.url, data=connection.localDescription.sdp, headers=headers) as response:
         if response.status != 201:
             raise SystemExit(f"{response.status}: {(await response.text()).strip()}")
@@ -114,7 +115,7 @@ async def main() -> None:
     """Parse the command line and connect."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("url", help="address of the page with /whip, such as http://127.0.0.1:8770/whip")
-    parser.add_argument("--token", default="", help="that of the page")
+    parser.add_argument("--token-file", type=Path, metavar="FILE", help="holds the token of the page")
     parser.add_argument("--video", help="a clip, which is repeated")
     parser.add_argument("--seconds", type=float, default=0.0, help="end after so long")
     parser.add_argument("--insecure", action="store_true", help="accept a certificate that nobody has signed")

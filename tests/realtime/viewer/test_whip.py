@@ -151,7 +151,7 @@ def test_a_wearer_that_vanishes_is_reported_and_replaced(live: Run, monkeypatch:
         eventually(lambda: len(live.frames) > count)
 
 
-def test_requests_are_checked() -> None:
+def test_requests_are_checked(tmp_path: Path) -> None:
     opened = Run(TOKEN)
     sdp = {"Content-Type": "application/sdp"}
     allowed = {**sdp, "Authorization": f"Bearer {TOKEN}"}
@@ -182,7 +182,9 @@ def test_requests_are_checked() -> None:
     try:
         request(check)
         assert opened.video.status().reason == NO_WEARER
-        with wearer(opened.url, "--token", TOKEN):
+        token_file = tmp_path / "token"
+        token_file.write_text(f"{TOKEN}\n")
+        with wearer(opened.url, "--token-file", str(token_file)):
             eventually(lambda: opened.frames)
         with wearer(opened.url) as refused:
             eventually(lambda: refused.poll() is not None)
