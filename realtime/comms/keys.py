@@ -191,7 +191,10 @@ class KeyFolder:
             return read_value(fields, kind, ValueError)
         except OSError as error:
             raise AccessError(f"cannot read {path}: {error.strerror or error}") from None
-        except ValueError as error:  # no TOML, no UTF-8, or other fields; its text may hold the secret
+        except (
+            ValueError,
+            RecursionError,
+        ) as error:  # no TOML, no UTF-8, or other fields; its text may hold the secret
             reason = "expected the texts public and secret" if is_secret else str(error)
             raise AccessError(f"{path} is damaged: {reason}") from None
 

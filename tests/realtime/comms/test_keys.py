@@ -60,7 +60,7 @@ def test_list_of_clients_that_others_can_change_is_refused(folder) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"public = ", b"\xff\xfe", b"public = 3\nsecret = 4", f'public = "{A}"'.encode(),
+    [b"", b"public = ", b"a = " + b"[" * 100_000, b"\xff\xfe", b"public = 3\nsecret = 4", f'public = "{A}"'.encode(),
      f'public = "{A}"\nsecret = "{B[:-1]}"'.encode(), f'public = "{A}"\nsecret = "{B[:-1]}x"'.encode()],
 )  # fmt: skip
 def test_damaged_key_is_refused_without_showing_it(folder, content) -> None:
