@@ -22,8 +22,8 @@ PROMPT_SIDE = 640
 """Picture side for a point or a box: one mask is wanted soon. All objects of a picture take longer anyway."""
 TUNED = {
     "points_per_side": ("N", "a grid of N x N clicks (default 32; 16 for --edges)"),
-    "least_predicted_iou": ("X", "minimum IoU that the model predicts for a mask (default 0.88)"),
-    "least_stability": ("X", "minimum stability of a mask against its threshold (default 0.95)"),
+    "least_predicted_iou": ("X", "minimum IoU that the model predicts for a mask (default 0.88; 0.5 for --proposals)"),
+    "least_stability": ("X", "minimum stability of a mask against its threshold (default 0.95; 0.6 for --proposals)"),
     "crop_layers": ("N", "segment 4, 16, ... crops of the picture, too, for small objects (default 0)"),
     "smallest_region_px": ("PX", "fill smaller holes and drop smaller islands (default 0)"),
 }
