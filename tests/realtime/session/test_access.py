@@ -1,0 +1,124 @@
+"""A whole run with keys: who reads its masks, who steers it, what `health` says, and its encrypted recording."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from realtime import MaskSubscriber, Requester
+from realtime.comms.keys import AllowedClient, KeyFolder
+from realtime.comms.sockets.curve import make_key_pair
+from realtime.config.access import AccessSettings
+from realtime.config.schema import load_config
+from realtime.errors import AccessError, TransportError, WireError
+from realtime.infra.progress import ProgressReporter
+from realtime.recording.encryption import is_encrypted, make_identity
+from realtime.recording.reader import RecordingReader
+from realtime.session.access import choose_access
+from realtime.session.run import run
+from realtime.simulation.device import SimulatedTracker
+from tests.realtime import scene
+from tests.realtime.waiting import PATIENCE_S, eventually
+
+
+class View:
+    """Keeps the lines and the address of a run."""
+
+    def __init__(self) -> None:
+        self.progress, self.endpoint = ProgressReporter(), ""
+        self.lines: list[str] = []
+        self.progress.show_line = self.lines.append  # type: ignore[method-assign]
+
+    def on_page(self, address: str) -> None:
+        pass
+
+    def on_ready(self, source: str, endpoint: str) -> None:
+        self.endpoint = endpoint
+
+    def on_health(self, health: object) -> None:
+        pass
+
+
+def make_keys(folder: Path) -> KeyFolder:
+    keys = KeyFolder(folder)
+    keys.write_own(make_key_pair())
+    return keys
+
+
+def test_allowed_client_reads_and_steers_as_far_as_its_key_goes(tmp_path, monkeypatch) -> None:
+    monkeypatch.delenv("GAZECAST_SERVER_KEY", raising=False)
+    server, client, stranger = (make_keys(tmp_path / name) for name in ("server", "client", "stranger"))
+    public = client.read_own().public
+    server.allow_client(AllowedClient(public, "arm"))
+    for keys in (client, stranger):
+        keys.trust_server("127.0.0.1", server.read_own().public)
+    identity, recipient = make_identity(tmp_path / "identity.txt")
+    clip = scene.write_clip(tmp_path, 96)
+    device = SimulatedTracker(clip[0], clip[1], port=0, blink_every_s=0)
+    device.start()
+    config = load_config(None, {
+        "source": f"pupil://127.0.0.1:{device.port}", "engine": {"backend": "fake"}, "requests": "tcp://127.0.0.1:0",
+        "publish": {"endpoint": "tcp://127.0.0.1:0"}, "access": {"keys": server.path, "loopback_keys": True},
+        "record": {"file": tmp_path / "a.mcap", "recipients": [recipient], "frames": "none"},
+    })  # fmt: skip
+    stop, view = threading.Event(), View()
+    thread = threading.Thread(target=run, args=(config, view), kwargs={"stop": stop})
+    thread.start()
+    try:
+        eventually(lambda: view.endpoint, "the run")
+        requests = next(line for line in view.lines if "answering" in line).split()[-1]
+        assert f"publish at {view.endpoint} with keys: 1 may connect" in view.lines
+        refused = MaskSubscriber(view.endpoint, ("health",), keys=stranger.path)
+        with refused, pytest.raises(AccessError, match="does not allow this key"):
+            refused.newest("health", timeout_s=PATIENCE_S)
+        with MaskSubscriber(view.endpoint, ("mask", "health"), keys=client.path) as subscriber:
+            assert subscriber.newest("mask", timeout_s=PATIENCE_S) is not None
+            health: list[dict[str, int]] = []
+
+            def has_counted() -> bool:
+                message = subscriber.newest("health", timeout_s=PATIENCE_S)
+                assert message is not None
+                assert message.access == {"publish": "keys", "requests": "keys"}
+                health.append(message.dropped)
+                return message.dropped.get("publish.refused_peers", 0) >= 1
+
+            eventually(has_counted, "the refused subscriber in health")
+        with Requester(requests, timeout_s=PATIENCE_S, keys=client.path) as requester:
+            eventually(lambda: requester.status()["object"], "an object")
+            with pytest.raises(WireError, match=f"may not do that.*gazecast keys allow {public} --may control"):
+                requester.hold()
+            server.allow_client(AllowedClient(public, "arm", ("control",)))
+            requester.hold()
+            with pytest.raises(WireError, match="--may pictures"):
+                requester.snapshot()
+            server.remove_client("arm")
+            with pytest.raises(WireError, match="may not do that"):
+                requester.status()
+    finally:
+        stop.set()
+        thread.join(PATIENCE_S)
+        device.stop()
+    assert is_encrypted(tmp_path / "a.mcap")
+    recording = RecordingReader(tmp_path / "a.mcap", identity)
+    assert recording.complete
+    assert not recording.about.pictures
+    assert {"mask", "health", "source/gaze", "source/frame"} <= recording.topics
+    assert public not in recording.about.config
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "settings", "kind"),
+    [("tcp://127.0.0.1:1", {}, "loopback"), ("tcp://127.0.0.1:1", {"insecure": ("publish",)}, "loopback"),
+     ("tcp://127.0.0.1:1", {"loopback_keys": True}, "keys"), ("tcp://0.0.0.0:1", {}, "keys"),
+     ("tcp://0.0.0.0:1", {"insecure": ("publish",)}, "open"), ("tcp://0.0.0.0:1", {"insecure": ("requests",)}, "keys")],
+)  # fmt: skip
+def test_access_follows_address_and_settings(tmp_path, endpoint, settings, kind) -> None:
+    keys = make_keys(tmp_path)
+    assert choose_access(AccessSettings(keys=keys.path, **settings), "publish", endpoint).kind == kind
+
+
+def test_invalid_address_is_refused(tmp_path) -> None:
+    with pytest.raises(TransportError, match="is no address"):
+        choose_access(AccessSettings(keys=tmp_path), "publish", "0.0.0.0:5571")
