@@ -70,6 +70,14 @@ def modules() -> list[Path]:
     return sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 
 
+LISTENING = (
+    "realtime/comms/sockets/", "realtime/viewer/server.py", "realtime/robotics/ros2/foxglove.py",
+    "realtime/robotics/ros2/foxglove_relay.py", "realtime/simulation/", "realtime/sources/rtsp/",
+    "realtime/sources/aria/bridge.py", "realtime/commands/doctor/probes.py", "realtime/commands/demo/command.py",
+)  # fmt: skip
+"""The only places that open a socket for others; docs/guides/security.md has each, on loopback unless told otherwise."""
+
+
 def imports(path: Path) -> Iterator[tuple[str, int]]:
     """Find (absolute name, line) of all that a module imports, also within functions."""
     for node in ast.walk(ast.parse(path.read_text())):
@@ -90,6 +98,12 @@ def test_heavy_libraries_are_imported_in_their_homes_only() -> None:
             assert top not in ("tests", "demos", "benchmarks"), f"{here}:{line} must not import {name}"
             if top in HOMES:
                 assert here.startswith(HOMES[top]), f"{here}:{line} imports {top}, not in {', '.join(HOMES[top])}"
+
+
+def test_sockets_for_others_are_opened_in_few_places() -> None:
+    pattern = re.compile(r"\.bind\(|\b(TCPSite|SockSite|UnixSite|start_(http_)?server|create_server|HTTPServer)\(")
+    found = {path.relative_to(ROOT).as_posix() for path in modules() if pattern.search(path.read_text())}
+    assert [name for name in sorted(found) if not name.startswith(LISTENING)] == []
 
 
 def test_layers_are_kept_and_no_import_is_circular() -> None:

@@ -8,10 +8,13 @@ from pathlib import Path
 import pytest
 
 from realtime import MaskSubscriber, Requester
+from realtime.commands.main import build_parser
+from realtime.comms.hosts import is_loopback
 from realtime.comms.keys import AllowedClient, KeyFolder
 from realtime.comms.sockets.curve import make_key_pair
 from realtime.config.access import AccessSettings
-from realtime.config.schema import load_config
+from realtime.config.loader import flatten_settings
+from realtime.config.schema import RunConfig, load_config
 from realtime.errors import AccessError, TransportError, WireError
 from realtime.infra.progress import ProgressReporter
 from realtime.recording.encryption import is_encrypted, make_identity
@@ -122,3 +125,17 @@ def test_access_follows_address_and_settings(tmp_path, endpoint, settings, kind)
 def test_invalid_address_is_refused(tmp_path) -> None:
     with pytest.raises(TransportError, match="is no address"):
         choose_access(AccessSettings(keys=tmp_path), "publish", "0.0.0.0:5571")
+
+
+def test_every_default_address_is_on_loopback() -> None:
+    values = flatten_settings(RunConfig())
+    for line in ("run --foxglove --requests", "simulate --video clip.mp4"):
+        values |= vars(build_parser().parse_args(line.split()))
+    names = ("host", "address", "endpoint", "foxglove", "requests", "lerobot")
+    hosts = {
+        name: value.removeprefix("tcp://").rpartition(":")[0] or value
+        for name, value in values.items()
+        if value and isinstance(value, str) and name.rpartition(".")[2] in names
+    }
+    assert {"publish.endpoint", "view.host", "foxglove", "requests", "host"} <= hosts.keys()
+    assert {name: host for name, host in hosts.items() if not is_loopback(host)} == {}
