@@ -75,7 +75,7 @@ LISTENING = (
     "realtime/robotics/ros2/foxglove_relay.py", "realtime/simulation/", "realtime/sources/rtsp/",
     "realtime/sources/aria/bridge.py", "realtime/commands/doctor/probes.py", "realtime/commands/demo/command.py",
 )  # fmt: skip
-"""The only places that open a socket for others; docs/guides/security.md has each, on loopback unless told otherwise."""
+"""The only places that open a socket for others; docs/guides/security.md has each. Loopback is the default."""
 
 
 def imports(path: Path) -> Iterator[tuple[str, int]]:
