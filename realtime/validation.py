@@ -29,6 +29,8 @@ def read_value(value: object, kind: type[T], error: type[Exception], where: str 
         return msgspec.convert(value, kind, builtin_types=(bytes,), dec_hook=_read_path)
     except msgspec.ValidationError as failure:
         raise error(_explain(str(failure), value, kind, where)) from None
+    except UnicodeEncodeError:  # of half a surrogate pair, which JSON can write
+        raise error(f"{where.removeprefix('.') or 'it'} holds a text that is not Unicode") from None
 
 
 def _read_path(kind: Any, value: Any) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import math
+import re
 import struct
 from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
@@ -214,7 +215,9 @@ class RecordingReader:
         except (McapError, ValueError, struct.error):
             return None
         if metadata.name == TOPICS_METADATA:
-            topics = {int(number): topic for number, topic in metadata.metadata.items() if number.isdecimal()}
+            topics = {
+                int(number): topic for number, topic in metadata.metadata.items() if re.fullmatch(r"[0-9]{1,5}", number)
+            }
             self._channels = topics | self._channels
         return dict(metadata.metadata) if metadata.name == INFO_METADATA else None
 
@@ -224,7 +227,10 @@ class RecordingReader:
             content = file.read(place.length)
             records = _read_records(*_open_loose(content) if place.loose else _open_chunk(content))
         # lz4 raises RuntimeError.
-        except (McapError, zstandard.ZstdError, RuntimeError, ValueError, struct.error, MemoryError, DamagedBlock):
+        except (
+            McapError, zstandard.ZstdError, RuntimeError, ValueError, OverflowError, struct.error, MemoryError,
+            DamagedBlock,
+        ):  # fmt: skip
             self.damaged += 1
             return
         for record in records:

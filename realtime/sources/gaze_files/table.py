@@ -22,6 +22,7 @@ HEADER = "timestamp,x,y,confidence"
 TOOLS = "a table of Pupil Player, Pupil Cloud, Tobii, Gazepoint, SMI BeGaze, SR Research or iMotions"
 MAX_BYTES = 2_000_000_000
 MAX_PREAMBLE_LINES = 500
+_PIECE_BYTES = 1 << 20
 _GZIP, _ZIP = b"\x1f\x8b", b"PK\x03\x04"
 _MISSING = frozenset(("", "nan", "na", "n/a", "#n/a", "-", ".", "none", "null", "-nan", "nan(ind)", "-nan(ind)"))
 _GROUPED = re.compile(r"[+-]?\d{1,3}(?:[.,' \u00a0\u202f]\d{3})+(?:[.,]\d+)?", re.ASCII)
@@ -52,7 +53,10 @@ def _read_bytes(path: Path) -> bytes:
     with path.open("rb") as file:
         start = file.read(4)
         file.seek(0)
-        data = (gzip.GzipFile(fileobj=file) if start[:2] == _GZIP else file).read(MAX_BYTES + 1)
+        stream = gzip.GzipFile(fileobj=file) if start[:2] == _GZIP else file
+        # in pieces, as reading as much as may come at once would make room for it
+        pieces = islice(iter(lambda: stream.read(_PIECE_BYTES), b""), MAX_BYTES // _PIECE_BYTES + 1)
+        data = b"".join(pieces)
     if start == _ZIP:
         raise SourceError(f"{path} is a workbook or an archive; save the sheet as CSV, or unpack it")
     if len(data) > MAX_BYTES:

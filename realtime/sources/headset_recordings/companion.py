@@ -54,6 +54,8 @@ def read_gaze(folder: Path, size: tuple[int, int]) -> GazeTrack:
         raise SourceError(f"{folder} has no gaze: expected 'gaze ps1.raw' and 'gaze ps1.time' in it")
     times, points = _read_records(folder, "gaze", pairs, _GAZE)
     names = points.dtype.names or ()
+    if len(names) < 2:
+        raise SourceError(f"{folder / 'gaze.dtype'} describes no x and y of gaze: {points.dtype}")
     x, y = ("x", "y") if {"x", "y"} <= set(names) else names[:2]
     confidence = _read_worn(folder, times) * ~_find_blinks(folder, times)
     return GazeTrack.from_lists(times, np.stack([points[x], points[y]], 1), confidence, pairs[0][0].name)

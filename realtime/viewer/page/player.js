@@ -116,8 +116,9 @@ export class Player {
     this.positionMs = Math.min(lengthMs, started.ms + Math.max(0, now - started.now) * speed);
     this.isChanged = true;
     const isDue = !shown || this.positionMs >= shown.header.until_ms || this.positionMs < shown.header.ms;
-    if (isDue && !this.inFlight) this.request({ ms: this.positionMs });
-    if (this.positionMs >= lengthMs) {
+    const isAtEnd = this.positionMs >= lengthMs; // whose frame must be shown, even if an earlier one is in flight
+    if (isDue && (isAtEnd || !this.inFlight)) this.request({ ms: this.positionMs });
+    if (isAtEnd) {
       this.isPlaying = false;
       this.handlers.onChange();
     }

@@ -1,0 +1,28 @@
+"""Inputs that once made a reader fail, and where it failed."""
+
+from __future__ import annotations
+
+import traceback
+from pathlib import Path
+
+FAILED = Path(__file__).resolve().parent / "failed"
+"""A folder for each reader, its name with dashes; the files are inputs."""
+ROOT = FAILED.parent.parent.parent
+
+
+def failed_folder(name: str) -> Path:
+    """Return the folder of a reader's failed inputs."""
+    return FAILED / name.replace(" ", "-")
+
+
+def read_failed(name: str) -> list[bytes]:
+    """Return the inputs that once made a reader fail."""
+    return [path.read_bytes() for path in sorted(failed_folder(name).glob("*"))]
+
+
+def locate(error: BaseException) -> str:
+    """Return the error's type and the line of ours that it came from: the same for inputs with the same cause."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if "site-packages" not in frame.filename and str(ROOT) in frame.filename]
+    at = (ours or frames)[-1]
+    return f"{type(error).__name__} at {Path(at.filename).name}:{at.lineno}"
