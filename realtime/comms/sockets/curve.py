@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import socket as sockets
 import threading
@@ -124,7 +125,7 @@ class AccessGuard:
         """Handshakes that failed, of peers without a key, with a wrong one, and of other programs."""
         self._peers: dict[int, str] = {}
         self._failure = self._rejection = ""
-        self._logged_s = -LOG_EVERY_S
+        self._logged_s = -math.inf
         self._thread = threading.Thread(target=self._serve, name="gazecast-access", daemon=True)
         self._thread.start()
 
