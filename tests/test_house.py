@@ -42,6 +42,7 @@ HOMES = {
         "realtime/sources/tobii/control.py",
         "realtime/simulation/tobii/",
     ),
+    "prometheus_client": ("realtime/pipeline/prometheus.py",),
     "matplotlib": ("realtime/media/chart.py", "realtime/commands/"),
     "mcap": ("realtime/recording/reader.py", "realtime/recording/writer.py", "realtime/robotics/ros2/bag.py"),
     "cryptography": ("realtime/viewer/page_secrets.py",),
@@ -74,6 +75,7 @@ LISTENING = (
     "realtime/comms/sockets/", "realtime/viewer/server.py", "realtime/robotics/ros2/foxglove.py",
     "realtime/robotics/ros2/foxglove_relay.py", "realtime/simulation/", "realtime/sources/rtsp/",
     "realtime/sources/aria/bridge.py", "realtime/commands/doctor/probes.py", "realtime/commands/demo/command.py",
+    "realtime/pipeline/prometheus.py",
 )  # fmt: skip
 """The only places that open a socket for others; docs/guides/security.md has each. Loopback is the default."""
 

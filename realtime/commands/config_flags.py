@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,14 +15,14 @@ from realtime.config.access import Output
 from realtime.config.loader import parse_toml
 from realtime.config.schema import RunConfig, load_config
 from realtime.errors import SettingsError
+from realtime.infra.event_log import warn
 from realtime.infra.machine import count_nvidia_gpus
-from realtime.infra.output import print_line
 
 Verbs = argparse._SubParsersAction  # of argparse.ArgumentParser; it has no public name
 Execute = Callable[[argparse.Namespace], int | None]
 """Executes a verb and returns its exit code; None is 0."""
 
-_SETTING_OF_FLAG = {flag: flag for flag in ("source", "gaze", "models", "calibration", "requests")} | {
+_SETTING_OF_FLAG = {flag: flag for flag in ("source", "gaze", "models", "calibration", "requests", "metrics")} | {
     "record": "record.file",
     "encrypt": "record.recipients",
     "engine": "engine.backend",
@@ -138,7 +137,7 @@ def read_config(args: argparse.Namespace, defaults: RunConfig | None = None) -> 
         if not equals:
             raise SettingsError(f"--set wants KEY=VALUE, got {pair!r}")
         if key.strip() == "view.token":
-            print_line("gazecast: other users see a token in a command line; use view.token_file", file=sys.stderr)
+            warn("other users see a token in a command line; use view.token_file")
         _put(settings, key.strip(), _parse_value(text.strip()))
     if defaults is None and has_view:
         defaults = RunConfig(source="browser:")  # the page's own camera, unless a source is named

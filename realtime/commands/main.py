@@ -5,10 +5,11 @@ Exit codes: 0 success, 1 failed while it ran, 2 wrong usage or a missing precond
 
 from __future__ import annotations
 
+import argparse
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from calibration import CalibrationError
 from engines import EngineError
@@ -29,6 +30,7 @@ from realtime.commands.config_flags import Execute
 from realtime.commands.parser import CommandParser, PrintVersion
 from realtime.commands.segment import command as segment
 from realtime.errors import GazecastError, RunFailed
+from realtime.infra.event_log import json_log, log
 from realtime.infra.interrupts import EXIT_INTERRUPTED
 from realtime.infra.output import print_line
 
@@ -38,12 +40,20 @@ EXIT_FAILED, EXIT_WRONG_USE = 1, 2
 def main(argv: Sequence[str] | None = None) -> int:
     """Execute one verb and return its exit code."""
     args = build_parser().parse_args(argv)
-    logging.basicConfig(level=logging.DEBUG if args.verbose else logging.WARNING, format="%(levelname)s %(message)s")
+    level = logging.DEBUG if args.verbose else logging.WARNING
+    if getattr(args, "log", "text") == "json":
+        with json_log(level):
+            return _execute(args, lambda text: log.error("%s", text))
+    logging.basicConfig(level=level, format="%(levelname)s %(message)s")
+    return _execute(args, lambda text: print_line(f"gazecast: {text}", file=sys.stderr))
+
+
+def _execute(args: argparse.Namespace, report_error: Callable[[str], None]) -> int:
     execute: Execute = args.verb
     try:
         return execute(args) or 0
     except (GazecastError, EngineError, CalibrationError) as error:
-        print_line(f"gazecast: {error}", file=sys.stderr)
+        report_error(str(error))
         return EXIT_FAILED if isinstance(error, RunFailed) else EXIT_WRONG_USE
     except BrokenPipeError:
         # The reader of stdout has ended. At exit Python would flush into the closed pipe once more.
@@ -51,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_FAILED
     except OSError as error:
         file = f"{error.filename}: " if error.filename else ""
-        print_line(f"gazecast: {file}{error.strerror or error}", file=sys.stderr)
+        report_error(f"{file}{error.strerror or error}")
         return EXIT_FAILED
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED

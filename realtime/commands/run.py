@@ -7,6 +7,9 @@ from pathlib import Path
 
 from realtime.commands.config_flags import Verbs, add_config_flags, add_parser, add_view_flags, check_gpu, read_config
 
+METRICS_ADDRESS = "127.0.0.1:9464"
+"""The port is that of Prometheus exporters in OpenTelemetry."""
+
 
 def add_verb(verbs: Verbs[argparse.ArgumentParser]) -> None:
     """Add `run` to the verbs of `gazecast`."""
@@ -14,6 +17,10 @@ def add_verb(verbs: Verbs[argparse.ArgumentParser]) -> None:
     add_config_flags(parser)
     add = parser.add_argument
     add("--json", action="store_true", help="print one JSON object a second instead of the live line")
+    add("--log", choices=("text", "json"), default="text", help="json: what is reported as JSON, one object a line on "
+        "stderr, without repeats and secrets")  # fmt: skip
+    add("--metrics", nargs="?", const=METRICS_ADDRESS, metavar="HOST:PORT", help="serve figures to Prometheus at "
+        f"/metrics, by default of {METRICS_ADDRESS}")  # fmt: skip
     add("--calibration", type=Path, metavar="FILE", help="of `calibrate gaze`, applied to every look")
     add("--record", type=Path, metavar="FILE", help="record it all, to `replay` and `export` later; into a new file "
         "of it if it is a folder")  # fmt: skip
@@ -38,9 +45,16 @@ def add_verb(verbs: Verbs[argparse.ArgumentParser]) -> None:
 
 
 def _run(args: argparse.Namespace) -> None:
+    from realtime.commands.log_view import LogView
     from realtime.commands.terminal import JsonView, LineView
     from realtime.session.run import run
+    from realtime.session.view import RunView
 
     config = read_config(args)
     check_gpu(config.engine)
-    run(config, JsonView(args.open) if args.json else LineView(args.open), window=args.window)
+    view: RunView
+    if args.log == "json":
+        view = LogView(prints_health=args.json)
+    else:
+        view = JsonView(args.open) if args.json else LineView(args.open)
+    run(config, view, window=args.window)

@@ -142,6 +142,22 @@ class KeyframeMessage(PublishedMessage):
 
 
 @dataclass(frozen=True, slots=True)
+class StreamHealth:
+    """The health of one stream: frames, gaze, masks or keyframes.
+
+    rate: Hz, over the last five seconds. usual: Hz, what is expected: the median rate of the last five minutes for
+        frames and gaze, the rate of frames for masks; 0 where nothing is expected. age_ms: since the last message, -1
+        before the first. is_alive: it is younger than ten of its periods. is_steady: the rate is 90 % of the usual one.
+    """
+
+    rate: FiniteFloat
+    usual: FiniteFloat
+    age_ms: FiniteFloat
+    is_alive: bool
+    is_steady: bool
+
+
+@dataclass(frozen=True, slots=True)
 class HealthMessage(PublishedMessage):
     """The health of the publisher, once a second and when `state` changes; topic `health`.
 
@@ -150,6 +166,8 @@ class HealthMessage(PublishedMessage):
     doing, progress, remaining_s: while `preparing`, the present step, how much of it is complete, 0 to 1, and the
         seconds it will still take; None where that is unknown.
     access: who may connect, by output: loopback (this machine only), keys (allowed clients), open (everybody).
+    streams: the table of streams, by name.
+    hung: names of threads that have missed their deadlines.
     """
 
     state: Literal["starting", "preparing", "running", "idle", "degraded", "stopping"]
@@ -164,6 +182,8 @@ class HealthMessage(PublishedMessage):
     progress: FiniteFloat | None = None
     remaining_s: FiniteFloat | None = None
     access: dict[str, str] = field(default_factory=dict)
+    streams: dict[str, StreamHealth] = field(default_factory=dict)
+    hung: tuple[str, ...] = ()
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, Any]) -> HealthMessage:

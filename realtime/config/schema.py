@@ -61,6 +61,7 @@ class RunConfig:
     learn_drift: while calibrated, correct drift with the small objects that the wearer dwells on.
     models: folder with one folder of weights per model; unset for the user's cache.
     requests: address tcp://HOST:PORT where other programs may request holds, segmentation and more; empty to disable.
+    metrics: address HOST:PORT where Prometheus reads `/metrics`; empty to disable. The live page has them, too.
     """
 
     source: str = "camera:0"
@@ -69,6 +70,7 @@ class RunConfig:
     learn_drift: bool = True
     models: Path | None = None
     requests: str = ""
+    metrics: str = ""
     publish: PublishConfig = field(default_factory=PublishConfig)
     access: AccessSettings = field(default_factory=AccessSettings)
     engine: EngineSettings = field(default_factory=EngineSettings)

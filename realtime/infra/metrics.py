@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
+from bisect import bisect_left
 from collections import defaultdict, deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -12,6 +13,8 @@ WINDOW_NS = 5_000_000_000
 """Rates and percentiles describe the last five seconds: long enough for a p99, short enough to see a change."""
 PERIOD_EVENTS = 30
 """Events of which the period of a stream is the mean: a second of video."""
+BUCKETS_MS = (1, 2, 5, 10, 20, 35, 50, 75, 100, 150, 200, 350, 500, 750, 1000, 2000, 5000)
+"""Upper bounds of the histograms' buckets; the last one, without a bound, holds the rest."""
 _MAX_EVENTS = 16384  # per name: 5 s at 3 kHz, beyond any eye tracker
 
 
@@ -22,6 +25,27 @@ class MetricsSnapshot:
     rates: dict[str, float] = field(default_factory=dict)
     latency_ms: dict[str, dict[str, float]] = field(default_factory=dict)
     dropped: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class LatencyHistogram:
+    """Counts latencies since the start by bucket: as many as `BUCKETS_MS`, and one for longer ones."""
+
+    counts: list[int] = field(default_factory=lambda: [0] * (len(BUCKETS_MS) + 1))
+    sum_ms: float = 0.0
+
+    def add(self, value_ms: float) -> None:
+        """Count one latency."""
+        self.counts[bisect_left(BUCKETS_MS, value_ms)] += 1
+        self.sum_ms += value_ms
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsTotals:
+    """Holds numbers of events, and latencies, since the start; by name."""
+
+    events: dict[str, int]
+    latencies: dict[str, LatencyHistogram]
 
 
 class MetricsRegistry:
@@ -35,6 +59,8 @@ class MetricsRegistry:
         self._ticks: defaultdict[str, deque[int]] = defaultdict(lambda: deque(maxlen=_MAX_EVENTS))
         self._values: defaultdict[str, deque[tuple[int, float]]] = defaultdict(lambda: deque(maxlen=_MAX_EVENTS))
         self._dropped: defaultdict[str, int] = defaultdict(int)
+        self._events: defaultdict[str, int] = defaultdict(int)
+        self._histograms: defaultdict[str, LatencyHistogram] = defaultdict(LatencyHistogram)
         self._started_ns: int | None = None
 
     def count_event(self, name: str, now_ns: int) -> None:
@@ -42,12 +68,14 @@ class MetricsRegistry:
         with self._lock:
             self._begin(now_ns)
             self._ticks[name].append(now_ns)
+            self._events[name] += 1
 
     def observe(self, name: str, value_ms: float, now_ns: int) -> None:
         """Add one latency to the percentiles of `name`."""
         with self._lock:
             self._begin(now_ns)
             self._values[name].append((now_ns, value_ms))
+            self._histograms[name].add(value_ms)
 
     def count_drop(self, name: str, count: int = 1) -> None:
         """Count dropped items under the name of their reason."""
@@ -79,6 +107,12 @@ class MetricsRegistry:
             dropped = dict(self._dropped)
         latency = {name: percentiles(found) for name, found in values.items() if found}
         return MetricsSnapshot(rates, latency, dropped)
+
+    def totals(self) -> MetricsTotals:
+        """Return a copy of what was counted since the start."""
+        with self._lock:
+            latencies = {name: replace(found, counts=[*found.counts]) for name, found in self._histograms.items()}
+            return MetricsTotals(dict(self._events), latencies)
 
     def _begin(self, now_ns: int) -> None:
         if self._started_ns is None:

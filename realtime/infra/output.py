@@ -10,7 +10,8 @@ _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\
 """Controls, also those that reverse the direction of text; and what stands for bytes that are not UTF-8."""
 _LOGIN = re.compile(r"""([a-z][a-z0-9+.-]*://|\bturns?:)[^\s"]*@""", re.IGNORECASE)
 """User and password of an address; a password may hold an @, too."""
-_TOKEN = re.compile(r"""([?&]token=)[^\s&"'#]+""")
+_TOKEN = re.compile(r"""([?&]token=)[^\s&"'#\\]+""")
+"""Ends before a backslash, which in JSON is part of what follows."""
 
 
 def escape_controls(text: str) -> str:

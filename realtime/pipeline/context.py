@@ -11,6 +11,7 @@ from engines.recognition.base import ObjectRecognizer
 from realtime.comms.mask_encoding import Encoding
 from realtime.infra.channels import BoundedQueue, Latest
 from realtime.infra.error_guard import ErrorGuard
+from realtime.infra.heartbeat import Heartbeat
 from realtime.infra.metrics import MetricsRegistry
 from realtime.infra.progress import PreparationStep
 from realtime.pipeline.control import CommandQueue
@@ -38,6 +39,7 @@ class PipelineOptions:
     open_recognizer: opens what recognizes objects in keyframes, or returns None; called with the run's encoder, on a
         thread of its own once the first keyframe is encoded, or before it where every frame counts.
     recognizer_share: of the time of encoding that recognizing may add.
+    metrics: counts the run's events, latencies and drops.
     """
 
     frame_size: tuple[int, int] | None = None
@@ -52,6 +54,7 @@ class PipelineOptions:
     observers: Sequence[PipelineObserver] = ()
     open_recognizer: Callable[[Encoder], ObjectRecognizer | None] = lambda encoder: None
     recognizer_share: float = 0.08
+    metrics: MetricsRegistry = field(default_factory=MetricsRegistry)
 
 
 class PipelineContext:
@@ -69,8 +72,16 @@ class PipelineContext:
         self.ready, self.stopping = threading.Event(), threading.Event()
         self.is_opening = False
         """Whether the engine is being opened."""
-        self.metrics = MetricsRegistry()
+        self.metrics = options.metrics
         self.guard = ErrorGuard(self.metrics.count_drop)
+        self.heartbeats: list[Heartbeat] = []
+        """Those of the pipeline's threads."""
+
+    def watch_thread(self, name: str, deadline_s: float) -> Heartbeat:
+        """Return the heartbeat of one of the pipeline's threads, which `health` reports by this name."""
+        heartbeat = Heartbeat(name, deadline_s)
+        self.heartbeats.append(heartbeat)
+        return heartbeat
 
     def notify(self, call: Callable[[PipelineObserver], None]) -> None:
         """Call every observer; an exception in one is counted under its name and stops no other."""

@@ -16,9 +16,9 @@ from realtime.tracking.keyframe import Keyframe
 from realtime.types import Frame, FrameRef
 
 ENCODER_NICE = 10
-FIRST_LIMIT_NS = 5_000_000_000
+FIRST_LIMIT_S = 5.0
 """Of an encode that compiles its graph, or of which no duration is known: slower than any encoder here."""
-LEAST_LIMIT_NS, SLOWDOWN = 800_000_000, 4
+LEAST_LIMIT_S, SLOWDOWN = 0.8, 4
 """Later an encode may take so many times the slowest of the last ones, but at least this: the machine may be busy."""
 KNOWN_ENCODES = 8
 
@@ -29,10 +29,9 @@ class EncodeWorker:
     def __init__(self, context: PipelineContext) -> None:
         self._context = context
         self._encoded = threading.Event()
-        self._busy_since_ns: int | None = None
+        self._heartbeat = context.watch_thread("encode", FIRST_LIMIT_S)
         self._durations_ns: deque[int] = deque(maxlen=KNOWN_ENCODES)  # of frames of `_size`
         self._size: tuple[int, int] | None = None
-        self._limit_ns = FIRST_LIMIT_NS
         self._encoder: Encoder | None = None
         self.recognition = RecognitionWorker(context)
 
@@ -41,9 +40,8 @@ class EncodeWorker:
         self._encoder = encoder
         lower_priority(ENCODER_NICE)  # a keyframe that is 10 ms late is not seen, a mask that is 10 ms late is
         while (frame := self._context.to_encode.get()) is not None:
-            with self._context.guard("encode"):
+            with self._context.guard("encode"), self._heartbeat.working():
                 self._encode(encoder, frame)
-            self._busy_since_ns = None
             self._encoded.set()
 
     def encode_and_wait(self, frame: Frame) -> Keyframe | None:
@@ -74,24 +72,17 @@ class EncodeWorker:
         self._encoded.set()
         self.recognition.release()
 
-    def find_problem(self, at_ns: int) -> str:
-        """Explain an encode that at host time `at_ns` has lasted longer than it may; "" where there is none."""
-        since_ns, limit_ns = self._busy_since_ns, self._limit_ns
-        if since_ns is None or at_ns - since_ns <= limit_ns:
-            return ""
-        return f"encode: one frame takes longer than {limit_ns / 1e9:.1f} s"
-
     def _encode(self, encoder: Encoder, frame: Frame) -> None:
         context = self._context
         if frame.size != self._size:
             self._durations_ns.clear()
-            self._size, self._limit_ns = frame.size, FIRST_LIMIT_NS
-        begun_ns = self._busy_since_ns = now_ns()
+            self._size, self._heartbeat.deadline_s = frame.size, FIRST_LIMIT_S
+        begun_ns = now_ns()
         embedding = encoder.encode(frame.image)
         encode_ns = now_ns() - begun_ns
         self._durations_ns.append(encode_ns)
         if len(self._durations_ns) > 1:
-            self._limit_ns = max(LEAST_LIMIT_NS, SLOWDOWN * max(self._durations_ns))
+            self._heartbeat.deadline_s = max(LEAST_LIMIT_S, SLOWDOWN * max(self._durations_ns) / 1e9)
         recognition = self.recognition.recognize(frame, encode_ns)
         done_ns = now_ns()
         keyframe = Keyframe.from_frame(frame, embedding, encode_ns, done_ns, recognition)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from realtime.comms.messages import StreamHealth
 from realtime.types import SourceStatus
 
 HealthState = Literal["starting", "preparing", "running", "idle", "degraded", "stopping"]
@@ -14,6 +15,9 @@ MISSED_PERIODS = 10
 """A stream that was faster is silent after so many of its periods, as in openpilot's health contract."""
 BLINK_NS = 600_000_000
 """But not sooner than this: an eye tracker may send nothing during a blink, and a network may pause."""
+
+STEADY_SHARE = 0.9
+"""Of its usual rate, which a stream has to keep."""
 
 
 def assess_health(
@@ -64,6 +68,18 @@ def _explain_silence(kind: str, source: SourceStatus, age_ns: int | None, period
     since = "none yet" if age_ns is None else "stopped"
     cause = source.reason or ("" if source.state == "running" else source.state)
     return f"{kind}: {since}" + (f" ({cause})" if cause else "")
+
+
+def assess_stream(
+    rate: float, usual: float, age_ns: int | None, period_ns: int | None, *, is_on_demand: bool = False
+) -> StreamHealth:
+    """Return one row of the table of streams.
+
+    rate, usual: Hz; usual is 0 where nothing is expected. is_on_demand: it has pauses that are no silence.
+    """
+    is_alive = age_ns is not None and (is_on_demand or age_ns < limit_silence(period_ns))
+    age_ms = -1.0 if age_ns is None else round(age_ns / 1e6, 1)
+    return StreamHealth(rate, usual, age_ms, is_alive, rate >= STEADY_SHARE * usual)
 
 
 def limit_silence(period_ns: int | None) -> int:

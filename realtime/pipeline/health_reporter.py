@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import statistics
+from collections import Counter, deque
+from collections.abc import Iterator
 from dataclasses import asdict
 
 from engines import Decoder
-from realtime.comms.messages import HealthMessage
+from realtime.comms.messages import HealthMessage, StreamHealth
 from realtime.infra.clock import now_ns, wall_ns
+from realtime.infra.heartbeat import Heartbeat
 from realtime.infra.machine import measure_memory_mib
 from realtime.infra.output import escape_controls, redact_passwords
 from realtime.pipeline.context import PipelineContext
 from realtime.pipeline.encode_worker import EncodeWorker
-from realtime.pipeline.health import HealthState, assess_health
+from realtime.pipeline.health import HealthState, assess_health, assess_stream
 from realtime.types import FrameSource, GazeSource, SourceStatus
 
 HEALTH_S, CHECK_S = 1.0, 0.1
 """Periods of publishing, and of checking whether the state has changed, which is published at once."""
+USUAL_RATES, MIN_RATES = 300, 10
+"""Readings of a stream's rate whose median is its usual one, about one a second; with fewer nothing is expected."""
 
 
 class HealthReporter:
@@ -29,6 +34,7 @@ class HealthReporter:
         self.decoder: Decoder | None = None
         """Its engine is published; None until the engine is open."""
         self._state: HealthState | None = None  # the last published
+        self._rates = {name: deque[float](maxlen=USUAL_RATES) for name in ("frames", "gaze")}
 
     def run(self) -> None:
         """Publish once a second and whenever the state changes, until the pipeline stops; the health thread's body."""
@@ -59,9 +65,33 @@ class HealthReporter:
         step = asdict(context.options.preparation()) if state == "preparing" else {}
         return HealthMessage(
             state, escape_controls(redact_passwords(reason)), snapshot.rates, snapshot.latency_ms, dropped,
-            measure_memory_mib(), engine, wall_ns(),
-            access=dict(context.options.access), **step,
+            measure_memory_mib(), engine, wall_ns(), access=dict(context.options.access),
+            streams=self._assess_streams(snapshot.rates, at_ns),
+            hung=tuple(beat.name for beat in self._heartbeats() if beat.problem(at_ns)), **step,
         )  # fmt: skip
+
+    def _assess_streams(self, rates: dict[str, float], at_ns: int) -> dict[str, StreamHealth]:
+        """Return the table of streams. A mask is expected for every frame while the eyes are on the picture."""
+        metrics, usual = self._context.metrics, {"masks": rates.get("frames", 0.0)}
+        for name, readings in self._rates.items():
+            if rate := rates.get(name, 0.0):
+                readings.append(rate)
+            usual[name] = statistics.median(readings) if len(readings) >= MIN_RATES else 0.0
+        if self._state != "running":
+            usual["masks"] = 0.0
+        return {
+            name: assess_stream(
+                rates[name], round(usual.get(name, 0.0), 1), metrics.age_ns(name, at_ns),
+                metrics.measure_period_ns(name), is_on_demand=name not in self._rates,
+            )
+            for name in ("frames", "gaze", "masks", "keyframes") if name in rates
+        }  # fmt: skip
+
+    def _heartbeats(self) -> Iterator[Heartbeat]:
+        """Yield those of the pipeline's threads and of the observers'."""
+        yield from self._context.heartbeats
+        for observer in self._context.options.observers:
+            yield from observer.heartbeats()
 
     def _assess(self, at_ns: int) -> tuple[HealthState, str]:
         context, metrics = self._context, self._context.metrics
@@ -76,7 +106,7 @@ class HealthReporter:
 
     def _errors(self, at_ns: int) -> list[str]:
         observers = self._context.options.observers
-        problems = [*(observer.problem() for observer in observers), self._encode_worker.find_problem(at_ns)]
+        problems = [observer.problem() for observer in observers] + [beat.problem(at_ns) for beat in self._heartbeats()]
         return [*self._context.guard.errors(), *filter(None, problems)]
 
     def _count_drops(self, counted: dict[str, int], frames: SourceStatus, gaze: SourceStatus) -> dict[str, int]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from engines import Decoder
 from realtime.comms.messages import HealthMessage
+from realtime.infra.heartbeat import Heartbeat
 from realtime.pipeline.control import UserCommand
 from realtime.pipeline.publisher import MessageSender
 from realtime.pipeline.tracker_log import TrackerCall
@@ -62,6 +63,10 @@ class PipelineObserver:
     def drop_counts(self) -> Mapping[str, int]:
         """Return the numbers of dropped items by name, for `health`."""
         return {}
+
+    def heartbeats(self) -> Sequence[Heartbeat]:
+        """Return those of its threads, for `health`."""
+        return ()
 
     def problem(self) -> str:
         """Return the present error, for `health`; empty if there is none."""

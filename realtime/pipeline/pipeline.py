@@ -17,6 +17,7 @@ from typing import Any
 
 from engines import Decoder, Encoder, SharedDecoder
 from realtime.infra.clock import now_ns
+from realtime.infra.threads import call_with_deadline
 from realtime.pipeline.adaptive_encoder import AdaptiveEncoder
 from realtime.pipeline.context import PipelineContext, PipelineOptions
 from realtime.pipeline.encode_worker import EncodeWorker
@@ -29,7 +30,7 @@ from realtime.tracking.tracker import Tracker
 from realtime.types import Frame, FrameSource, GazeSample, GazeSource
 
 FIRST_FRAME_S = 3.0  # how long the opening of the engine waits to learn the frames' size
-STOP_S = 0.7
+STOP_S, SOURCE_STOP_S = 0.7, 2.0
 
 OpenEngine = Callable[[tuple[int, int] | None], tuple[Encoder, Decoder]]
 """Opens the engine for frames of (width, height), or of unknown size."""
@@ -98,7 +99,7 @@ class Pipeline:
     def stop(self) -> None:
         """Publish that it stops, stop the sources, join the threads and close the engine; idempotent.
 
-        An encode that lasts longer than `STOP_S` continues on its daemon thread, with its engine open.
+        What lasts longer, an encode or a source that hangs, continues on its daemon thread; the engine stays open then.
         """
         if self._context.stopping.is_set():
             return
@@ -106,8 +107,8 @@ class Pipeline:
         until_ns = now_ns() + round(STOP_S * 1e9)
         self._context.close_channels()
         self._encode_worker.release()
-        self._frame_source.stop()
-        self._gaze_source.stop()
+        for source in (self._frame_source, self._gaze_source):
+            call_with_deadline(source.stop, SOURCE_STOP_S, "gazecast-stop")  # a device's library may hang
         for thread in self._threads:
             thread.join(max(0.0, (until_ns - now_ns()) / 1e9))
         self._health_reporter.report()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from realtime.infra.channels import Latest
 from realtime.infra.error_guard import ErrorGuard
+from realtime.infra.heartbeat import Heartbeat
 from realtime.pipeline.observers import FrameResult, PipelineObserver
 
 
@@ -20,11 +21,14 @@ class ResultWorker(PipelineObserver):
     join_timeout_s = 0.8
     dropped_name = "frames"
     """The name in `drop_counts` of frames that a newer one replaced."""
+    deadline_s = 20.0
+    """The time that one frame may take before `health` reports that the thread hangs; the first one loads libraries."""
 
     def __init__(self) -> None:
         self._results: Latest[FrameResult] = Latest()
         self._failed: Counter[str] = Counter()
         self._guard = ErrorGuard(lambda name: self._failed.update([name]))
+        self._heartbeat = Heartbeat(self.name, self.deadline_s)
         self._thread = threading.Thread(target=self._run, name=f"gazecast-{self.name}", daemon=True)
 
     def start(self) -> None:
@@ -45,6 +49,10 @@ class ResultWorker(PipelineObserver):
         """Count frames that a newer one replaced, and frames that failed."""
         return +Counter({f"{self.name}.{self.dropped_name}": self._results.dropped, **self._failed})
 
+    def heartbeats(self) -> Sequence[Heartbeat]:
+        """Return that of the thread."""
+        return (self._heartbeat,)
+
     def problem(self) -> str:
         """Return the last error until a frame succeeds."""
         return "; ".join(self._guard.errors())
@@ -56,5 +64,5 @@ class ResultWorker(PipelineObserver):
     def _run(self) -> None:
         while not self._results.is_closed:
             result = self._results.get()
-            with self._guard(self.name):
+            with self._guard(self.name), self._heartbeat.working():
                 self.handle(result)

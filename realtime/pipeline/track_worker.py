@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from realtime.infra.clock import now_ns
 from realtime.pipeline.context import PipelineContext
 from realtime.pipeline.control import TRACKER_VERBS, UserCommand
@@ -13,6 +15,8 @@ from realtime.tracking.keyframe import Keyframe
 from realtime.tracking.tracker import TrackerOutput
 from realtime.types import Frame, GazeSample, MaskResult
 
+DEADLINE_S = 5.0
+"""The time that one frame and the idle work after it may take, compiling a graph included."""
 MAX_FRAMES_WAITED = 2
 """Frames after which a keyframe that found no idle time is decoded before the next mask."""
 
@@ -26,6 +30,8 @@ class TrackWorker:
         self._refining, self._preparing = IdleBudget(), IdleBudget()
         self._frames_waited = 0  # by a keyframe that is not decoded yet
         self.mask_count = 0
+        # With `every_frame` the encoder's heartbeat is enough, for which this thread waits.
+        self._heartbeat = context.watch_thread("track", math.inf if self._every_frame else DEADLINE_S)
 
     def run(self, tracker: LoggedTracker) -> None:
         """Track until the channel closes; the body of the track thread.
@@ -34,7 +40,7 @@ class TrackWorker:
         """
         frames = self._context.frames
         while (frame := frames.get()) is not None or not frames.is_closed:
-            with self._context.guard("track"):
+            with self._context.guard("track"), self._heartbeat.working():
                 if frame is not None:
                     self._track(tracker, frame)
                 self._use_idle_time(tracker)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any
 from realtime.comms.messages import HealthMessage
 from realtime.config.recording import RecordSettings
 from realtime.errors import RecordingError
+from realtime.infra.heartbeat import Heartbeat
 from realtime.media.files import find_free_name
 from realtime.pipeline.control import UserCommand
 from realtime.pipeline.observers import FrameResult, PipelineObserver
@@ -146,6 +147,11 @@ class RecordingController(PipelineObserver):
         recorder = self._recorder
         dropped = self._dropped + Counter(recorder.drop_counts if recorder is not None else {})
         return {f"record.{topic}": count for topic, count in dropped.items()}
+
+    def heartbeats(self) -> Sequence[Heartbeat]:
+        """Return that of the thread that writes."""
+        recorder = self._recorder
+        return () if recorder is None else (recorder.heartbeat,)
 
     def problem(self) -> str:
         """Return why it stopped recording; empty without an error."""

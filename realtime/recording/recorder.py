@@ -16,6 +16,7 @@ from typing import Any
 
 from realtime.config.recording import RecordSettings
 from realtime.errors import RecordingError
+from realtime.infra.heartbeat import Heartbeat
 from realtime.infra.threads import lower_priority
 from realtime.pipeline.tracker_log import TrackerCall
 from realtime.recording.format import (
@@ -37,6 +38,8 @@ MAX_QUEUED_BYTES = 192 << 20
 """Queued pictures; two seconds of 1280 x 720 that did not arrive as JPEG."""
 MAX_QUEUED_ITEMS = 50_000
 CLOSE_S = 5.0
+DEADLINE_S = 3.0
+"""The time that the disk may take for one message before `health` reports it."""
 NICE = 5
 
 
@@ -64,6 +67,7 @@ class RecordingThread:
         """Create the file; raises `RecordingError`. on_failure: receives, once and on its thread, why it stopped."""
         self.path = path
         self.failure = ""
+        self.heartbeat = Heartbeat("recording", DEADLINE_S, "message")
         self._about, self._settings, self._clock_ns, self._on_failure = about, settings, clock_ns, on_failure
         self._file = RecordingFile(path, about, settings)
         self._wake = threading.Condition()
@@ -165,8 +169,14 @@ class RecordingThread:
                 self._bytes -= item.bytes
                 self._wake.notify_all()
             ended = self._ending and item is None
-        if item is not None:
-            self._write(item)
+        with self.heartbeat.working():
+            if item is not None:
+                self._write(item)
+            self._flush()
+        return not ended
+
+    def _flush(self) -> None:
+        """Flush and sync the file when due."""
         now_ns = self._clock_ns()
         if now_ns - self._flushed_ns >= FLUSH_NS:
             self._file.flush()
@@ -174,7 +184,6 @@ class RecordingThread:
             if now_ns - self._synced_ns >= SYNC_NS:
                 self._file.sync()
                 self._synced_ns = self._clock_ns()
-        return not ended
 
     def _write(self, item: _QueuedItem) -> None:
         if not item.topic:

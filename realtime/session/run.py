@@ -80,6 +80,7 @@ def _build_pipeline(
         wants_overlay=lambda: config.publish.overlay and outputs.socket.has_subscriber("overlay"),
         jpeg_quality=config.publish.jpeg_quality,
         access=outputs.access,
+        metrics=outputs.metrics,
         commands=outputs.commands,
         observers=tuple(outputs.observers),
         open_recognizer=lambda encoder: open_recognizer(config.engine, config.models, progress, encoder),

@@ -10,9 +10,13 @@ from importlib.metadata import version
 
 from realtime.comms.sockets.publisher import PublisherSocket
 from realtime.config.schema import RunConfig, select_recorded_settings, to_toml
+from realtime.errors import SettingsError
 from realtime.infra.clock import now_ns
+from realtime.infra.metrics import MetricsRegistry
+from realtime.infra.service_manager import ServiceNotifier
 from realtime.pipeline.control import CommandQueue, make_confirmation
 from realtime.pipeline.observers import ObservedSender, PipelineObserver
+from realtime.pipeline.prometheus import MetricsServer, PrometheusExporter
 from realtime.pipeline.publisher import MessagePublisher
 from realtime.pipeline.request_server import RequestServer
 from realtime.recording.controller import RecordingController
@@ -23,6 +27,7 @@ from realtime.session.access import AccessObserver, choose_access, report_access
 from realtime.session.depth_inputs import open_depth
 from realtime.session.observers import CalibrationCheck, NewestResult, ViewObserver
 from realtime.session.run_inputs import RunInputs
+from realtime.session.service_observer import ServiceObserver
 from realtime.session.view import RunView
 from realtime.sources.base import CameraSource
 from realtime.sources.names import redact_source
@@ -41,6 +46,7 @@ class RunOutputs:
     observers: list[PipelineObserver]
     access: dict[str, str]
     """Who may connect, by output."""
+    metrics: MetricsRegistry
 
 
 def open_run_outputs(
@@ -50,6 +56,7 @@ def open_run_outputs(
 
     Raises `TransportError`, `SettingsError` or `SourceError`.
     """
+    metrics = MetricsRegistry()
     access = choose_access(config.access, "publish", config.publish.endpoint)
     socket = PublisherSocket(config.publish.endpoint, access=access)
     stack.callback(socket.close, 0.1)
@@ -65,13 +72,19 @@ def open_run_outputs(
     observers += _open_pinch(config, view, stack, inputs, commands)
     if inputs.window is not None:
         inputs.window.on_confirm = lambda: commands.put(make_confirmation("key", _make_notice(view, inputs)))
-    outputs = RunOutputs(socket, publisher, recording, check, newest, commands, observers, {"publish": access.kind})
+    outputs = RunOutputs(
+        socket, publisher, recording, check, newest, commands, observers, {"publish": access.kind}, metrics
+    )
     objects = _open_objects(config, stack, inputs, outputs)
     observers += [objects] if objects is not None else []
     observers += open_robot_outputs(config, objects, stack, view.progress.show_line)
     for output, address in (("foxglove", config.publish.foxglove), ("lerobot", config.publish.lerobot)):
         if address:
             outputs.access[output] = "open" if output in config.access.insecure else "loopback"
+    if config.metrics or inputs.page is not None:
+        observers += _open_metrics(config, view, stack, inputs, metrics)
+    if (notifier := ServiceNotifier()).is_wanted:
+        observers.append(ServiceObserver(notifier))
     if config.requests:
         access = choose_access(config.access, "requests", config.requests)
         requests = RequestServer(config.requests, config.publish.stream, commands, now_ns, access)
@@ -81,6 +94,25 @@ def open_run_outputs(
         outputs.access["requests"] = access.kind
         observers.append(requests)
     return outputs
+
+
+def _open_metrics(
+    config: RunConfig, view: RunView, stack: ExitStack, inputs: RunInputs, metrics: MetricsRegistry
+) -> list[PipelineObserver]:
+    """Open the figures for Prometheus, at an address of their own and at the page's; none without the library."""
+    try:
+        exporter = PrometheusExporter(metrics)
+    except SettingsError:
+        if config.metrics:
+            raise
+        return []  # the page has them where it can
+    if config.metrics:
+        server = MetricsServer(config.metrics, exporter, is_open="metrics" in config.access.insecure)
+        stack.callback(server.close)
+        view.progress.show_line(f"metrics at {server.address}")
+    if inputs.page is not None:
+        inputs.page.render_metrics = exporter.render
+    return [exporter]
 
 
 def _open_recording(config: RunConfig, view: RunView, inputs: RunInputs) -> RecordingController:

@@ -64,6 +64,8 @@ class LivePage(PipelineObserver, PageHost):
             "verbs": [], "homography": list(settings.homography), "display_size": list(settings.display_size),
         }  # fmt: skip
         self._health = ""
+        self.render_metrics: Callable[[], bytes] | None = None
+        """Writes the figures for Prometheus; None where its library is not installed."""
         self._settings, self._reviews = settings, dict[str, ReviewPage]()
         self._snapshots = SnapshotWorker(settings.snapshots, self.show_notice, clock)
         self.recording = LiveRecording(lambda text: self._server.broadcast(text))
@@ -111,7 +113,9 @@ class LivePage(PipelineObserver, PageHost):
             self._snapshots.on_mask(result)
 
     def respond(self, path: str, query: Mapping[str, str]) -> HttpResponse | None:
-        """Return the thumbnail of an object of the recording."""
+        """Return the thumbnail of an object of the recording, or the figures for Prometheus."""
+        if path == "/metrics" and self.render_metrics is not None:
+            return HttpResponse("text/plain; version=0.0.4", self.render_metrics())
         number = query.get("object", "")
         is_object = path == "/thumbnail.jpg" and number.isdecimal() and len(number) < 12
         jpeg = self.recording.thumbnails.jpeg(int(number)) if is_object else None

@@ -5,9 +5,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from realtime.infra import heartbeat
 from realtime.pipeline import encode_worker
 from realtime.pipeline.context import PipelineContext, PipelineOptions
-from realtime.pipeline.encode_worker import FIRST_LIMIT_NS, LEAST_LIMIT_NS, EncodeWorker
+from realtime.pipeline.encode_worker import FIRST_LIMIT_S, LEAST_LIMIT_S, EncodeWorker
 from realtime.pipeline.publisher import MessagePublisher
 from realtime.types import Frame
 
@@ -16,21 +17,23 @@ FAST, SLOW = [S // 10] * 4, [S // 10, S, S // 2]
 
 
 @pytest.mark.parametrize(
-    ("durations", "size", "limit_ns"),
+    ("durations", "size", "limit_s"),
     [
-        ([], (6, 4), FIRST_LIMIT_NS),
-        ([S // 10], (6, 4), FIRST_LIMIT_NS),  # which compiled the graph
-        (FAST, (6, 4), LEAST_LIMIT_NS),
-        (SLOW, (6, 4), 4 * S),
-        (FAST, (8, 4), FIRST_LIMIT_NS),  # pictures of another size need another graph
+        ([], (6, 4), FIRST_LIMIT_S),
+        ([S // 10], (6, 4), FIRST_LIMIT_S),  # which compiled the graph
+        (FAST, (6, 4), LEAST_LIMIT_S),
+        (SLOW, (6, 4), 4.0),
+        (FAST, (8, 4), FIRST_LIMIT_S),  # pictures of another size need another graph
     ],
 )
-def test_an_encode_may_take_some_times_the_usual(monkeypatch, durations, size, limit_ns):
+def test_an_encode_may_take_some_times_the_usual(monkeypatch, durations, size, limit_s):
     now = [0]
-    monkeypatch.setattr(encode_worker, "now_ns", lambda: now[0])
+    for module in (encode_worker, heartbeat):
+        monkeypatch.setattr(module, "now_ns", lambda: now[0])
     publisher = MessagePublisher(SimpleNamespace(send=lambda topic, payload: True), "test", lambda: 0)
     context = PipelineContext(PipelineOptions(), publisher)
     worker, problems, left = EncodeWorker(context), [], list(durations)
+    [beat] = context.heartbeats
 
     def put(width, height):
         context.to_encode.put(Frame(np.zeros((height, width, 3), np.uint8), 0, 0.0, 0, 0))
@@ -40,11 +43,11 @@ def test_an_encode_may_take_some_times_the_usual(monkeypatch, durations, size, l
             now[0] += left.pop(0)
             put(*((6, 4) if left else size))
             return
-        problems.extend(worker.find_problem(now[0] + limit_ns + more_ns) for more_ns in (0, 1))
+        problems.extend(beat.problem(now[0] + round(limit_s * S) + more_ns) for more_ns in (0, 1))
         context.to_encode.close()
 
     put(*((6, 4) if left else size))
-    assert worker.find_problem(9 * S) == ""
+    assert beat.problem(9 * S) == ""
     worker.run(SimpleNamespace(encode=encode))
-    assert problems == ["", f"encode: one frame takes longer than {limit_ns / 1e9:.1f} s"]
-    assert worker.find_problem(99 * S) == ""
+    assert problems == ["", f"encode: one frame takes longer than {limit_s:.1f} s"]
+    assert beat.problem(99 * S) == ""

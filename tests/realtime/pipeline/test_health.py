@@ -1,6 +1,7 @@
 import pytest
 
-from realtime.pipeline.health import assess_health
+from realtime.comms.messages import StreamHealth
+from realtime.pipeline.health import assess_health, assess_stream
 from realtime.types import SourceStatus
 
 S = 1_000_000_000
@@ -36,3 +37,19 @@ INPUTS = dict(is_ready=True, is_stopping=False, frames=FINE, gaze=FINE, frame_ag
 )  # fmt: skip
 def test_state_and_reason(change, state, reason):
     assert assess_health(**{**INPUTS, **change}) == (state, reason)
+
+
+@pytest.mark.parametrize(
+    ("rate", "usual", "age_ns", "options", "row"),
+    [
+        (30.0, 30.0, S // 30, {}, (33.3, True, True)),
+        (27.0, 30.0, S // 30, {}, (33.3, True, True)),
+        (26.9, 30.0, S // 30, {}, (33.3, True, False)),
+        (26.9, 0.0, S // 30, {}, (33.3, True, True)),  # nothing is expected yet
+        (0.0, 30.0, None, {}, (-1.0, False, False)),
+        (20.0, 30.0, S * 7 // 10, {}, (700.0, False, False)),
+        (0.5, 0.0, 3 * S, {"is_on_demand": True}, (3000.0, True, True)),
+    ],
+)
+def test_a_stream_is_alive_for_ten_periods_and_steady_at_nine_tenths_of_its_rate(rate, usual, age_ns, options, row):
+    assert assess_stream(rate, usual, age_ns, S // 30, **options) == StreamHealth(rate, usual, *row)

@@ -273,6 +273,67 @@ def test_stop_does_not_wait_for_a_slow_encoder(device):
     PublisherSocket(running.publisher.endpoint).close()
 
 
+class Hanging(Flaky):
+    """An encoder or decoder that returns when it is resumed."""
+
+    def __init__(self, inside):
+        super().__init__(inside)
+        self.resume = threading.Event()
+        self.resume.set()
+
+    def _do(self, name, *args):
+        self.resume.wait(600)
+        return super()._do(name, *args)
+
+
+@pytest.mark.parametrize("stage", ["encode", "track"])
+def test_a_thread_that_hangs_is_named_and_the_run_still_stops(device, stage):
+    encoder, decoder = map(Hanging, load(FAKE, None))
+    with Running(device.port, lambda size: (encoder, decoder)) as running:
+        running.pipeline.start()
+        running.newest(when=lambda m: m.mask is not None)
+        assert running.newest("health").hung == ()
+        broken = encoder if stage == "encode" else decoder
+        broken.resume.clear()
+        try:
+            health = running.newest("health", lambda h: stage in h.hung)
+            assert health.state == "degraded"
+            assert f"{stage}: one frame takes longer than" in health.reason
+            stopper = threading.Thread(target=running.pipeline.stop)
+            stopper.start()
+            stopper.join(60)
+            assert not stopper.is_alive()
+        finally:
+            broken.resume.set()
+
+
+def test_a_source_that_does_not_stop_is_left_to_itself(device, monkeypatch):
+    resume = threading.Event()
+    with Running(device.port) as running:
+        running.pipeline.start()
+        running.newest()
+        source = running.pipeline._frame_source
+        stop = source.stop
+        monkeypatch.setattr(source, "stop", lambda: (resume.wait(600), stop()))
+        stopper = threading.Thread(target=running.pipeline.stop)
+        stopper.start()
+        stopper.join(60)
+        assert not stopper.is_alive()
+        resume.set()
+
+
+def test_health_has_a_table_of_streams(device):
+    with Running(device.port) as running:
+        running.pipeline.start()
+        streams = running.newest("health", lambda h: h.state == "running" and "keyframes" in h.streams).streams
+        assert set(streams) == {"frames", "gaze", "masks", "keyframes"}
+        assert streams["frames"].is_alive
+        assert streams["gaze"].rate > 0
+        device.stop()
+        streams = running.newest("health", lambda h: "frames: stopped" in h.reason).streams
+        assert not streams["frames"].is_alive
+
+
 def test_previews_come_before_the_first_keyframe_of_a_slow_encoder_and_its_mask_is_locked_after_it(device):
     encoder, decoder = open_fake()
     encode, resume = encoder.encode, threading.Event()

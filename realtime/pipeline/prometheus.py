@@ -1,0 +1,145 @@
+"""Exports the run's figures to Prometheus: as the page's `/metrics`, or from a server of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import accumulate
+from typing import Any, get_args
+
+from realtime.comms.hosts import is_loopback
+from realtime.comms.keys import explain_exposure
+from realtime.comms.messages import HealthMessage
+from realtime.errors import AccessError, SettingsError, TransportError
+from realtime.infra.metrics import BUCKETS_MS, LatencyHistogram, MetricsRegistry
+from realtime.pipeline.health import HealthState
+from realtime.pipeline.observers import PipelineObserver
+
+JOIN_S = 1.0
+
+
+class PrometheusExporter(PipelineObserver):
+    """An observer that keeps the newest `health`, and writes it and the totals of a registry as Prometheus' text."""
+
+    name = "metrics"
+
+    def __init__(self, metrics: MetricsRegistry) -> None:
+        """Raises `SettingsError` where the library is not installed."""
+        try:
+            import prometheus_client
+            from prometheus_client import core
+        except ImportError as error:
+            raise SettingsError(
+                "metrics need prometheus-client, which is not installed; pip install 'gazecast[metrics]'"
+            ) from error
+        self._client, self._families = prometheus_client, core
+        self._metrics = metrics
+        self._health: HealthMessage | None = None
+        self.registry = prometheus_client.CollectorRegistry(auto_describe=False)
+        self.registry.register(self)
+
+    def on_health(self, health: HealthMessage) -> None:
+        """Keep the newest."""
+        self._health = health
+
+    def render(self) -> bytes:
+        """Return all figures as text; from any thread."""
+        return self._client.generate_latest(self.registry)
+
+    def collect(self) -> Iterator[Any]:
+        """Yield the families of figures, for the library."""
+        totals, families = self._metrics.totals(), self._families
+        events = families.CounterMetricFamily(
+            "gazecast_events", "Frames, gaze samples, masks, keyframes and more since the start.", labels=["stream"]
+        )
+        for name, count in totals.events.items():
+            events.add_metric([name], count)
+        yield events
+        latency = families.HistogramMetricFamily(
+            "gazecast_latency_seconds",
+            "Latencies, the age of the keyframe behind a mask, and durations of stages.",
+            labels=["name"],
+        )
+        for name, histogram in totals.latencies.items():
+            latency.add_metric([name], _cumulate(histogram), histogram.sum_ms / 1e3)
+        yield latency
+        if self._health is not None:
+            yield from self._collect_health(self._health)
+
+    def _collect_health(self, health: HealthMessage) -> Iterator[Any]:
+        dropped = self._families.CounterMetricFamily(
+            "gazecast_dropped", "Data that was lost or skipped since the start, by reason.", labels=["reason"]
+        )
+        for name, count in health.dropped.items():
+            dropped.add_metric([name], count)
+        yield dropped
+        states = {state: float(state == health.state) for state in get_args(HealthState)}
+        yield self._gauges("gazecast_state", "1 for the present state of the run.", "state", states)
+        streams = health.streams.items()
+        seen = [(key, row) for key, row in streams if row.age_ms >= 0]
+        for name, text, values in (
+            ("rate_hertz", "Rate over the last five seconds.", {key: row.rate for key, row in streams}),
+            ("usual_rate_hertz", "Rate that is expected; 0 for none.", {key: row.usual for key, row in streams}),
+            (
+                "age_seconds",
+                "Time since the last message.",
+                {key: row.age_ms / 1e3 for key, row in seen},
+            ),
+            ("alive", "1 while it is younger than ten periods.", {key: float(row.is_alive) for key, row in streams}),
+            ("steady", "1 at 90 % of the usual rate.", {key: float(row.is_steady) for key, row in streams}),
+        ):
+            yield self._gauges(f"gazecast_stream_{name}", text, "stream", values)
+        hung = dict.fromkeys(health.hung, 1.0)
+        yield self._gauges("gazecast_thread_hung", "1 for each thread that has missed its deadline.", "thread", hung)
+        memory = self._families.GaugeMetricFamily("gazecast_memory_bytes", "Resident memory of the process.")
+        memory.add_metric([], health.memory_mib * 2**20)
+        yield memory
+        engine = {key: str(health.engine.get(key, "")) for key in ("backend", "model", "precision", "device")}
+        yield self._families.InfoMetricFamily("gazecast_engine", "The engine.", value=engine)
+
+    def _gauges(self, name: str, text: str, label: str, values: dict[str, float]) -> Any:
+        family = self._families.GaugeMetricFamily(name, text, labels=[label])
+        for key, value in values.items():
+            family.add_metric([key], value)
+        return family
+
+
+class MetricsServer:
+    """A server of `/metrics` for runs without a page, between `__init__` and `close`."""
+
+    def __init__(self, address: str, exporter: PrometheusExporter, *, is_open: bool = False) -> None:
+        """Bind and serve. is_open: other machines may connect, without a password.
+
+        Raises `SettingsError` for what is no address, `AccessError` for one that other machines can reach,
+        `TransportError` for one that cannot be used.
+        """
+        from prometheus_client import start_http_server
+
+        host, port = parse_address(address)
+        if not (is_open or is_loopback(host)):
+            raise AccessError(explain_exposure(address, exporter.name))
+        try:
+            self._server, self._thread = start_http_server(port, host, exporter.registry)
+        except OSError as error:
+            raise TransportError(f"metrics at {host}:{port}: {error.strerror or error}") from error
+        bound = self._server.server_port
+        self.address = f"http://{f'[{host}]' if ':' in host else host}:{bound}/metrics"
+
+    def close(self) -> None:
+        """Free the port, within a second."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(JOIN_S)
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """Read (host, port) of HOST:PORT or PORT, which is at the loopback address; raises `SettingsError`."""
+    host, _, port = text.rpartition(":")
+    if not (port.isdecimal() and int(port) < 65536):
+        raise SettingsError(f"metrics wants HOST:PORT or PORT, such as 127.0.0.1:9464, got {text!r}")
+    return host.strip("[]") or "127.0.0.1", int(port)
+
+
+def _cumulate(histogram: LatencyHistogram) -> list[tuple[str, float]]:
+    """Return (upper bound in seconds, number of latencies up to it) of every bucket."""
+    bounds = [*(f"{bound / 1e3:g}" for bound in BUCKETS_MS), "+Inf"]
+    return list(zip(bounds, map(float, accumulate(histogram.counts)), strict=True))
