@@ -11,6 +11,8 @@ class ObjectConfirmer:
 
     Confirmation by dwell is the selection technique of gaze interfaces (Jacob, What you look at is what you get, 1990);
     a confirmed object is not confirmed by dwell again until it was lost or left.
+
+    confirmation: of the shown object; None without one.
     """
 
     def __init__(self, dwell_s: float = 0.0) -> None:
@@ -18,7 +20,7 @@ class ObjectConfirmer:
         self._dwell_s = dwell_s
         self._count = self._rest_ns = self._now_ns = self._since_ns = 0
         self._object: int | None = None
-        self._confirmation: Confirmation | None = None
+        self.confirmation: Confirmation | None = None
 
     def update(self, result: MaskResult | None, captured_ns: int, now_ns: int) -> Confirmation | None:
         """Follow the shown object to the next frame, and return its confirmation.
@@ -33,9 +35,9 @@ class ObjectConfirmer:
         elif result is not None and result.state in ("preview", "locked"):
             self._rest_ns += elapsed_ns
         is_due = 0 < self._dwell_s * 1e9 <= self._rest_ns
-        if is_due and self._object is not None and self._confirmation is None:
+        if is_due and self._object is not None and self.confirmation is None:
             self._add("dwell", now_ns)
-        return self._confirmation
+        return self.confirmation
 
     def confirm(self, by: ConfirmationMeans, now_ns: int, seen_ns: int | None = None) -> None:
         """Confirm the shown object, now or as seen in an earlier frame.
@@ -49,7 +51,7 @@ class ObjectConfirmer:
 
     def revoke(self) -> None:
         """End the confirmation, as when the user chooses another mask; the dwell begins anew."""
-        self._confirmation, self._rest_ns = None, 0
+        self.confirmation, self._rest_ns = None, 0
 
     def reset(self) -> None:
         """Forget the shown object; numbers go on."""
@@ -58,4 +60,4 @@ class ObjectConfirmer:
 
     def _add(self, by: ConfirmationMeans, at_ns: int) -> None:
         self._count += 1
-        self._confirmation = Confirmation(by, self._count, at_ns)
+        self.confirmation = Confirmation(by, self._count, at_ns)

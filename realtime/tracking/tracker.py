@@ -106,6 +106,7 @@ class Tracker:
         result = self._shown.update(
             self._now_ns, frame, estimate, decoded, warped, level=self._decoder.level,
             is_broken=before is not None and since is None, is_held=self._overrides.is_held,
+            is_confirmed=self._confirmer.confirmation is not None,
         )  # fmt: skip
         shown, confirmed = self._shown.mask, self._confirmer.update(result, frame.captured_ns, self._now_ns)
         if result is not None and shown is not None:

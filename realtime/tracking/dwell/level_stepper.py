@@ -23,7 +23,8 @@ class LevelStepper:
         if gaze.kind != "fixation":  # a pursuit is not deliberate
             self._since_ns = observed.now_ns
         self._since_ns = gaze.onset_ns if self._since_ns is None else max(self._since_ns, gaze.onset_ns)
-        if not self._settings.steps or tracked.is_level_fixed or tracked.dwell_ns < self._settings.lock_s * 1e9:
+        is_fixed = tracked.is_level_fixed or observed.is_confirmed
+        if not self._settings.steps or is_fixed or tracked.dwell_ns < self._settings.lock_s * 1e9:
             return False
         if observed.now_ns - self._since_ns < self._settings.step_s * 1e9:
             return False

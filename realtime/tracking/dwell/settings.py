@@ -43,8 +43,8 @@ class DwellSettings:
     makes none."""
 
     confirm_s: float = 0.0
-    """Rest of the eyes on the shown object that confirms it, for robots that wait for it; 0 for never. 1 to 2 s is
-    longer than the eyes rest on what is only seen; each long look confirms."""
+    """Rest of the eyes on the shown object that confirms it, for robots that wait for it; 0 for never. 1 s and more is
+    longer than the eyes rest on what is only seen; below `step_s`, or the mask steps to a part or the whole before."""
 
     def __post_init__(self) -> None:
         """Check every setting; raises `DwellSettingsError`."""

@@ -151,6 +151,14 @@ def test_another_mask_chosen_by_the_user_is_not_confirmed(command):
     assert {each.confirmed for each in masked(world.play(4))} == {None}
 
 
+@pytest.mark.parametrize("confirms", [False, True])
+def test_a_confirmed_mask_is_not_stepped_by_a_long_fixation(confirms):
+    dwell = DwellSettings(confirm_s=0.7 if confirms else 0.0, step_s=1.0)
+    world = Ringed(age=2, speed=0.0, settings=TrackerSettings(dwell=dwell))
+    world.run(72)
+    assert bool(world.tracker._shown.dwell.counts["steps"]) is not confirms
+
+
 def test_a_long_fixation_confirms_in_the_tracker():
     dwell = DwellSettings(confirm_s=0.8, steps=False)
     confirmed = [
