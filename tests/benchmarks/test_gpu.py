@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 
@@ -151,7 +152,11 @@ def test_percentiles_are_in_order(values):
 def test_the_pipeline_runs_on_simulated_frames_and_gaze():
     from benchmarks.gpu.pipeline_latency import measure_pipeline
 
-    found = measure_pipeline(open_fake(), "fake", 30, 3.0)
+    found = {}
+    for seconds in (3.0, 30.0, 120.0):  # a busy machine may make no mask in the shortest, which is an error
+        with contextlib.suppress(RuntimeError):
+            found = measure_pipeline(open_fake(), "fake", 30, seconds)
+            break
     assert found["masks_hz"] > 0
     assert 0 < found["gaze_to_mask_ms"]["p50"] <= found["gaze_to_mask_ms"]["p99"]
     assert found["frame_to_mask_ms"]["p50"] > 0

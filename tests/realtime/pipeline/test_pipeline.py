@@ -90,7 +90,8 @@ def test_the_fixated_object_is_masked_in_the_frame_of_the_message(device):
         assert np.median(overlaps) > 0.75
         assert np.median(distances) < 12
         assert message.stream == "test"
-        assert message.object == 1
+        passes = message.frame.index // 90  # of the clip, on a busy machine; it jumps at each begin, to a new object
+        assert 1 <= message.object <= 1 + passes
         assert 0 <= message.score <= 1
         assert message.keyframe.index <= message.frame.index
         timing = message.timing_ns
