@@ -83,6 +83,7 @@ class RecordingReader:
         self.complete = False
         self._channels: dict[int, str] = {}
         self._chunks: list[_ChunkPlace] = []
+        self._info: dict[str, str] | None = None
         try:
             with self._open() as file:
                 info = self._scan_records(file)
@@ -161,37 +162,38 @@ class RecordingReader:
 
     def _scan_records(self, file: BinaryIO) -> dict[str, str] | None:
         """Find the chunks and topics; return the newest metadata."""
-        size = file.seek(0, io.SEEK_END)
-        file.seek(0)
-        info: dict[str, str] | None = None
-        if file.read(len(MAGIC)) != MAGIC:
-            return None
-        at = len(MAGIC)
-        while at + _HEADER.size <= size:
+        size, at = file.seek(0, io.SEEK_END), 0
+        while at + _HEADER.size <= size and not self.complete:
             file.seek(at)
             try:
-                kind, length = _HEADER.unpack(file.read(_HEADER.size))
+                if at:
+                    at = self._scan_record(file, at + _HEADER.size, size)
+                elif file.read(len(MAGIC)) == MAGIC:
+                    at = len(MAGIC)
+                else:
+                    return None
             except DamagedBlock as block:
                 self._damaged_blocks += 1
                 at = block.end
-                continue
-            at += _HEADER.size
-            if at + length > size:
-                break
-            if kind == Opcode.CHUNK and 40 <= length <= MAX_CHUNK_BYTES:
-                self._chunks.append(_ChunkPlace(at, length, *struct.unpack("<QQ", file.read(16))))
-            elif kind == Opcode.MESSAGE and length >= _MESSAGE.size:
-                log_ns = _MESSAGE.unpack(file.read(_MESSAGE.size))[2]
-                self._add_message(at - _HEADER.size, _HEADER.size + length, log_ns)
-            elif kind == Opcode.CHANNEL and length <= MAX_CHANNEL_BYTES:
-                self._read_channel(file.read(length))
-            elif kind == Opcode.METADATA and length <= 1 << 24:
-                info = self._read_metadata(file.read(length)) or info
-            elif kind == Opcode.FOOTER:
-                self.complete = True
-                break
-            at += length
-        return info
+        return self._info
+
+    def _scan_record(self, file: BinaryIO, at: int, size: int) -> int:
+        """Scan the record whose header is next and whose content is at `at`; return where it ends."""
+        kind, length = _HEADER.unpack(file.read(_HEADER.size))
+        if at + length > size:
+            return size
+        if kind == Opcode.CHUNK and 40 <= length <= MAX_CHUNK_BYTES:
+            self._chunks.append(_ChunkPlace(at, length, *struct.unpack("<QQ", file.read(16))))
+        elif kind == Opcode.MESSAGE and length >= _MESSAGE.size:
+            log_ns = _MESSAGE.unpack(file.read(_MESSAGE.size))[2]
+            self._add_message(at - _HEADER.size, _HEADER.size + length, log_ns)
+        elif kind == Opcode.CHANNEL and length <= MAX_CHANNEL_BYTES:
+            self._read_channel(file.read(length))
+        elif kind == Opcode.METADATA and length <= 1 << 24:
+            self._info = self._read_metadata(file.read(length)) or self._info
+        elif kind == Opcode.FOOTER:
+            self.complete = True
+        return int(at + length)
 
     def _add_message(self, at: int, length: int, log_ns: int) -> None:
         """Add a message outside of chunks to the place that ends where it begins, or to a new one."""

@@ -38,8 +38,10 @@ from realtime.comms.mask_encoding import ENCODINGS, encode_mask
 from realtime.comms.messages import MESSAGES, read_message
 from realtime.comms.requests import pack_reply, pack_request, read_reply, read_request
 from realtime.config.loader import merge_settings, read_toml
+from realtime.config.recording import RecordSettings
 from realtime.config.schema import RunConfig
 from realtime.errors import AccessError, PageError, RecordingError, SettingsError, SourceError, WireError
+from realtime.recording.encryption import SealingStream, make_identity
 from realtime.recording.format import (
     FRAME,
     GAZE,
@@ -78,6 +80,7 @@ from tests.realtime.recording import plain_recordings
 SIZE = (1280, 720)
 _folder = tempfile.TemporaryDirectory(prefix="fuzz-")
 FOLDER = Path(_folder.name)
+_IDENTITY = make_identity(FOLDER / "identity.txt")
 
 
 @dataclass(frozen=True, slots=True)
@@ -367,6 +370,25 @@ def _read_recording(path: Path) -> None:
     read_min_confidence(recording.about)
 
 
+def _read_encrypted(path: Path) -> None:
+    """Read a recording that claims to be encrypted."""
+    recording = RecordingReader(path, _IDENTITY[0])
+    with contextlib.suppress(RecordingError):
+        list(read_events(recording, ALL_TOPICS))
+
+
+def _make_encrypted() -> Iterable[bytes]:
+    """Recordings in one block, in two, and one whose content is damaged although it can be decrypted."""
+    for plain in _make_recordings():
+        for parts in ((plain,), (plain[:200], plain[200:]), (plain[:-40],)):
+            stream = io.BytesIO()
+            sealing = SealingStream(stream, RecordSettings(recipients=(_IDENTITY[1],)))
+            for part in parts:
+                sealing.write(part)
+                sealing.seal()
+            yield stream.getvalue()
+
+
 def _read_keys(data: bytes) -> None:
     """Read a file as that of the allowed clients, and as that of the servers."""
     keys = KeyFolder(FOLDER / "keys")
@@ -574,6 +596,9 @@ READERS = {
         ),
         FuzzedReader("robot poses", lambda data: parse_poses("poses", _text(data)), (CalibrationError,), _make_poses),
         FuzzedReader("recording", _from_file("a.mcap", _read_recording), (RecordingError,), _make_recordings),
+        FuzzedReader(
+            "encrypted recording", _from_file("e.mcap", _read_encrypted), (RecordingError,), _make_encrypted
+        ),
         FuzzedReader("recording info", _read_recording_info, (RecordingError,), _make_recording_info),
         FuzzedReader("recorded frame", lambda data: read_frame(data).decode(), (RecordingError,), _make_frames),
         FuzzedReader(

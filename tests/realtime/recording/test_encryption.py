@@ -146,6 +146,11 @@ def test_damaged_or_moved_block_is_counted_and_the_others_are_read(tmp_path, rea
     recording = RecordingReader(changed)
     assert [one.index // 10 for one in recording.read_frames()] == [0] * 10 + [2] * 10 + [3] * 10
     assert recording.damaged >= 1
+    content = bytearray(path.read_bytes())
+    content[len(MAGIC) + 100] ^= 1  # of the first block, which has nothing but metadata
+    changed.write_bytes(content)
+    with pytest.raises(RecordingError, match="is no recording of gazecast"):
+        RecordingReader(changed)
     content = path.read_bytes()
     first, second, third = ends[0], ends[1], ends[2]
     changed.write_bytes(content[:first] + content[second:third] + content[first:second] + content[third:])
