@@ -8,6 +8,7 @@ what counts.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -20,6 +21,8 @@ from scipy.spatial import cKDTree
 MAX_DISTANCE = 0.0075
 THRESHOLDS = np.arange(1, 100) / 100
 Mask = NDArray[np.bool_]
+Floats = NDArray[np.float64]
+Match = Callable[[Mask, Mask, float], tuple[Mask, Mask]]
 Counts = NDArray[np.int64]
 """(thresholds, 4): matched and all boundary pixels of all people, matched and all edge pixels."""
 
@@ -34,13 +37,15 @@ class BoundaryScores:
     r50: float
 
 
-def count_matches(edges: NDArray[np.float32], truths: list[Mask], match=None) -> Counts:
+def count_matches(
+    edges: NDArray[np.float32], truths: list[Mask], match: Match | None = None, thresholds: Floats = THRESHOLDS
+) -> Counts:
     """Count the pixels that match at every threshold; `match` replaces the matching, for a comparison."""
     match = match or match_pixels
     radius = MAX_DISTANCE * float(np.hypot(*edges.shape))
-    counts = np.zeros((len(THRESHOLDS), 4), np.int64)
+    counts = np.zeros((len(thresholds), 4), np.int64)
     previous, result = None, None
-    for row, threshold in enumerate(THRESHOLDS):
+    for row, threshold in enumerate(thresholds):
         strong = edges >= threshold
         if previous is None or not np.array_equal(strong, previous):
             previous, thin = strong, thin_mask(strong)
@@ -88,14 +93,14 @@ def summarize(pictures: list[Counts]) -> BoundaryScores:
     return BoundaryScores(_best_f(recall, precision), float(_rate(best)[2]), float(ap), float(good.max(initial=0)))
 
 
-def _rate(counts: Counts) -> tuple[NDArray[np.float64], ...]:
+def _rate(counts: Counts) -> tuple[Floats, ...]:
     """Compute recall, precision and F."""
     truth, all_truth, edge, all_edge = np.moveaxis(counts.astype(float), -1, 0)
     recall, precision = truth / np.maximum(all_truth, 1), edge / np.maximum(all_edge, 1)
     return recall, precision, 2 * precision * recall / np.maximum(precision + recall, 1e-9)
 
 
-def _best_f(recall: NDArray[np.float64], precision: NDArray[np.float64]) -> float:
+def _best_f(recall: Floats, precision: Floats) -> float:
     """Return the best F, also between neighbouring thresholds."""
     share = np.linspace(0, 1, 100)[:, None]
     r, p = (values[1:] * share + values[:-1] * (1 - share) for values in (recall, precision))
