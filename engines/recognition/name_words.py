@@ -14,7 +14,11 @@ SYNONYMS: Mapping[str, str] = MappingProxyType(
     {
         "mug": "cup", "coffee cup": "cup", "sofa": "couch", "television": "tv", "bike": "bicycle", "plane": "airplane",
         "motorbike": "motorcycle", "phone": "cell phone", "plant": "potted plant", "table": "dining table",
-        "fridge": "refrigerator", "man": "person", "woman": "person",
+        "fridge": "refrigerator", "man": "person", "woman": "person", "people": "person", "child": "person",
+        "boy": "person", "girl": "person", "knives": "knife", "mice": "mouse", "smartphone": "cell phone",
+        "mobile phone": "cell phone", "cellphone": "cell phone", "aeroplane": "airplane", "lorry": "truck",
+        "doughnut": "donut", "hydrant": "fire hydrant", "racket": "tennis racket", "ball": "sports ball",
+        "hair dryer": "hair drier",
     }
 )  # fmt: skip
 """Other words for names of COCO's categories."""

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from engines import Decoder, Encoder, Image, Prompt
 from engines.automatic_masks import AutomaticMask, segment_prompts
 from engines.recognition.base import Box, ObjectRecognizer, WordQuery
@@ -59,7 +61,9 @@ class NameTask:
             category_of = {category.name: category for category in self._categories}
             regions = [(each.box_px, category_of[each.name], each.score) for each in found.objects]
         else:
-            regions = [(each.box_px, self._categories[0], each.score) for each in found.find_word(self._query)]
+            # one whose best name it is, so that a word selects of what --names finds
+            meant, category = self._query.code > 0, self._categories[0]
+            regions = [(one.box_px, category, one.score) for one in found.objects if meant[int(np.argmax(one.scores))]]
         if not regions:
             return []
         masks = segment_prompts(decoder, encoder.encode(image), [Prompt.box(*box) for box, _, _ in regions])

@@ -29,7 +29,7 @@ def list_files(names: Sequence[Path]) -> list[Path]:
             found = list_pictures(name, ENDINGS)
         except OSError as error:
             raise SettingsError(f"{name} cannot be read: {error.strerror or error}") from None
-        found = [file for file in found if not ResultFiles(file).is_ours()]
+        found = [file for file in found if not (file.is_dir() or ResultFiles(file).is_ours())]
         if not found:
             raise SettingsError(f"{name} is a folder without pictures; expected files *.jpg, *.png, ...")
         files += found
