@@ -51,7 +51,8 @@ class MetricsTotals:
 class MetricsRegistry:
     """A collector of events, latencies and drops by name.
 
-    Its memory is bounded, because names come from our own code only. Time is an argument: host monotonic nanoseconds.
+    It keeps the events of the window; its memory is bounded, because names come from our own code only.
+    Time is an argument: host monotonic nanoseconds.
     """
 
     def __init__(self) -> None:
@@ -67,14 +68,20 @@ class MetricsRegistry:
         """Count one event towards the rate `name`."""
         with self._lock:
             self._begin(now_ns)
-            self._ticks[name].append(now_ns)
+            ticks = self._ticks[name]
+            ticks.append(now_ns)
+            while len(ticks) > PERIOD_EVENTS and ticks[0] <= now_ns - WINDOW_NS:
+                ticks.popleft()
             self._events[name] += 1
 
     def observe(self, name: str, value_ms: float, now_ns: int) -> None:
         """Add one latency to the percentiles of `name`."""
         with self._lock:
             self._begin(now_ns)
-            self._values[name].append((now_ns, value_ms))
+            values = self._values[name]
+            values.append((now_ns, value_ms))
+            while values[0][0] <= now_ns - WINDOW_NS:
+                values.popleft()
             self._histograms[name].add(value_ms)
 
     def count_drop(self, name: str, count: int = 1) -> None:

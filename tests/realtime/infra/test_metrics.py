@@ -24,6 +24,17 @@ def test_old_events_leave_the_window():
     assert later.latency_ms == {}
 
 
+def test_a_slow_stream_keeps_its_period_and_values_of_the_window_only():
+    metrics = MetricsRegistry()
+    for second in range(100):
+        metrics.count_event("frames", second * S)
+        metrics.observe("ms", float(second), second * S)
+    assert metrics.measure_period_ns("frames") == S
+    found = metrics.snapshot(99 * S)
+    assert found.rates == {"frames": 1.0}
+    assert found.latency_ms["ms"]["p50"] == 97.0
+
+
 def test_drops_add_up_from_the_start():
     metrics = MetricsRegistry()
     metrics.count_drop("late")
