@@ -13,9 +13,11 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import platform
 import sys
 import time
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +40,8 @@ def evaluate(name: str, detect: EdgeDetector, args: argparse.Namespace) -> tuple
     counts, seconds = [], []
     for picture in sorted((args.data / "images").glob("*.jpg"))[: args.pictures]:
         kept = args.keep / f"{name}-{picture.stem}.npz"
+        if args.kept and not kept.exists():
+            continue
         if not kept.exists():
             begin = time.perf_counter()
             edges = detect(cv2.imread(str(picture)))
@@ -82,6 +86,7 @@ def main() -> None:
     parser.add_argument("--hed", type=Path)
     parser.add_argument("--edgeval", type=Path)
     parser.add_argument("--keep", type=Path, default=Path("/tmp/gazecast-edges"), help="counts and edges so far")
+    parser.add_argument("--kept", action="store_true", help="only the pictures that have counts, of an interrupted run")
     parser.add_argument("--pictures", type=int)
     parser.add_argument("--backend", default="openvino")
     parser.add_argument("--picture-side", type=int, default=1024, metavar="PX")
@@ -110,6 +115,7 @@ def main() -> None:
         print(name, out["detectors"][name], flush=True)
     if args.edgeval is not None:
         out["matching"] = compare_matching(args)
+    out["date"], out["machine"] = datetime.now(UTC).date().isoformat(), f"{platform.machine()}, {os.cpu_count()} cores"
     args.out.write_text(json.dumps(out, indent=2) + "\n")
 
 

@@ -35,6 +35,7 @@ def format_row(*cells: object) -> str:
 
 
 def list_rows(edges: dict[str, Any], masks: dict[str, Any]) -> Iterator[str]:
+    masks = {kind: found for kind, found in masks.items() if isinstance(found, dict)}
     yield format_row("edges, BSDS500", "ODS", "OIS", "AP", "R50")
     yield "|---|---|---|---|---|"
     for key, name in EDGES.items():

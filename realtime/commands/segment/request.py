@@ -72,7 +72,7 @@ def read_request(args: argparse.Namespace) -> PictureRequest:
     kind = _read_kind(args)
     # SAM's own encoders attend to the whole square, so a smaller picture saves them nothing
     is_small = kind == "prompt" and args.model == "mobile_sam"
-    side = args.picture_side or (PROMPT_SIDE if is_small else MODEL_SIDE)
+    side = (PROMPT_SIDE if is_small else MODEL_SIDE) if args.picture_side is None else args.picture_side
     word = " ".join((args.text or "").split())
     if kind == "text" and not any(map(str.isalnum, word)):
         raise SettingsError(f"--text wants a word, such as cup, got {args.text!r}")
