@@ -50,12 +50,12 @@ class Budget:
 
 
 BUDGETS = {
-    "age_p50": Budget(12, "median age of masks at subscribers, yardsticks"),
-    "age_p95": Budget(30, "95th percentile of it, yardsticks"),
+    "age_p50": Budget(25, "median age of masks at subscribers, yardsticks"),
+    "age_p95": Budget(40, "95th percentile of it, yardsticks"),
     "age_max": Budget(100, "highest, yardsticks"),
-    "viewer_age_p95": Budget(60, "95th percentile of the age of frames at viewers, yardsticks"),
+    "viewer_age_p95": Budget(50, "95th percentile of the age of frames at viewers, yardsticks"),
     "age_rise": Budget(1.5, "median age of the second half over that of the first"),
-    "cpu_per_mask": Budget(12, "CPU time of the run for each mask, yardsticks"),
+    "cpu_per_mask": Budget(20, "CPU time of the run for each mask, yardsticks"),
     "memory_rise": Budget(1.05, "highest memory (PSS, else RSS) of the second half over that of the first"),
     "subscriber_share": Budget(0.95, "fewest masks of a subscriber that reads at once over the most", is_least=True),
     "viewer_share": Budget(0.75, "fewest frames of a viewer over the most", is_least=True),
