@@ -116,7 +116,9 @@ class AccessGuard:
         socket.set(zmq.CURVE_SERVER, 1)
         socket.set(zmq.ZAP_DOMAIN, DOMAIN)
         socket.set(zmq.HANDSHAKE_IVL, HANDSHAKE_MS)
-        self._socket, self._endpoint, self._keys = socket, endpoint, keys
+        self._socket, self._keys = socket, keys
+        self.endpoint = endpoint
+        """Names the socket in the log."""
         self._zap = context.socket(zmq.REP)
         self._zap.set(zmq.LINGER, 0)
         self._zap.bind("inproc://zeromq.zap.01")
@@ -188,7 +190,7 @@ class AccessGuard:
         if now_s - self._logged_s >= LOG_EVERY_S:
             self._logged_s = now_s
             peer = "" if self._failure is self._rejection else f"{address or 'unknown address'}: "
-            log.warning("refused a client of %s: %s%s (%d so far)", self._endpoint, peer, self._failure, self.refused)
+            log.warning("refused a client of %s: %s%s (%d so far)", self.endpoint, peer, self._failure, self.refused)
 
 
 def open_guard(

@@ -38,6 +38,8 @@ class PublisherSocket:
         try:
             self._guard = open_guard(self._context, self._socket, endpoint, access)
             self.endpoint = bind(self._socket, endpoint)
+            if self._guard is not None:
+                self._guard.endpoint = self.endpoint
         except TransportError:
             self.close()
             raise

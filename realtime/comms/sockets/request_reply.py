@@ -131,6 +131,8 @@ class ReplySocket:
         try:
             self._guard = open_guard(self._context, self._socket, endpoint, access or ServerAccess(output="requests"))
             self.endpoint = bind(self._socket, endpoint)
+            if self._guard is not None:
+                self._guard.endpoint = self.endpoint
         except TransportError:
             self.close()
             raise
