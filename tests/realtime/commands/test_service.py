@@ -49,7 +49,7 @@ def test_a_service_reports_itself_until_it_is_stopped(tmp_path):
                 process.send_signal(signal.SIGTERM)
                 while "STOPPING=1" not in states:
                     states.extend(manager.recv(4096).decode().split("\n"))
-                assert process.wait(60) == 0
+                assert process.wait(120) == 0
             finally:
                 process.kill()
             reader.join(60)

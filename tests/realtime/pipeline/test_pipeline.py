@@ -293,7 +293,6 @@ def test_a_thread_that_hangs_is_named_and_the_run_still_stops(device, stage):
     with Running(device.port, lambda size: (encoder, decoder)) as running:
         running.pipeline.start()
         running.newest(when=lambda m: m.mask is not None)
-        assert running.newest("health").hung == ()
         broken = encoder if stage == "encode" else decoder
         broken.resume.clear()
         try:
@@ -331,8 +330,7 @@ def test_health_has_a_table_of_streams(device):
         assert streams["frames"].is_alive
         assert streams["gaze"].rate > 0
         device.stop()
-        streams = running.newest("health", lambda h: "frames: stopped" in h.reason).streams
-        assert not streams["frames"].is_alive
+        running.newest("health", lambda h: not h.streams["frames"].is_alive)
 
 
 def test_previews_come_before_the_first_keyframe_of_a_slow_encoder_and_its_mask_is_locked_after_it(device):
