@@ -21,6 +21,7 @@ import json
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from benchmarks.streaming_eval import figures
 from benchmarks.streaming_eval.embedding_cache import EmbeddingCache
 from benchmarks.streaming_eval.fixations import VERDICTS, FixationOutcome, SteppedTracker, replay_fixations
 from benchmarks.streaming_eval.recognition import SteppedRecognizer, add_recognition_flag
+from benchmarks.streaming_eval.spoken_words import WORD_KINDS, WordChooser
 from benchmarks.streaming_eval.stills import SIZE, load_stills
 from benchmarks.tracker_ablation import change_settings, parse_variants
 from engines import EngineSettings, weights
@@ -89,12 +91,14 @@ def _mean(values: Any) -> float | None:
 def format_table(results: dict[str, Any]) -> str:
     """Format the results as Markdown."""
     columns = (*VERDICTS, "in_alternatives", "miou", "ever_right")
-    lines = ["| settings | encoder, frames | error, px | " + " | ".join(columns) + " | calibration error |"]
-    lines.append("|---" * (len(columns) + 4) + "|")
+    lines = ["| settings | encoder, frames | error, px | word | " + " | ".join(columns) + " | calibration error |"]
+    lines.append("|---" * (len(columns) + 5) + "|")
     for row in results["rows"]:
         cells = [str(row[column]) for column in columns] + [str(row["calibration"]["error"])]
         lines.append(
-            f"| {row['settings']} | {row['encode_frames']} | {row['error_px']:g} | " + " | ".join(cells) + " |"
+            f"| {row['settings']} | {row['encode_frames']} | {row['error_px']:g} | {row['word']} | "
+            + " | ".join(cells)
+            + " |"
         )
     return "\n".join(lines)
 
@@ -107,19 +111,23 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     encoder, decoder = load_engine(settings, folder, frame_size=SIZE)
     cache = EmbeddingCache(encoder, args.cache)
     rows = []
-    for name, changes in {"whole": {}, **parse_variants(args.trying)}.items():
-        for encode_frames in args.encode_frames:
-            for error_px in args.error:
-                outcomes: list[FixationOutcome] = []
-                for seed in args.seeds:
-                    stills = load_stills(args.data, args.min_share, args.looks, seed)
-                    use = change_settings({**ASKED, **changes}, name)
-                    recognizer = SteppedRecognizer(args.recognize_every)
-                    tracker = SteppedTracker(cache, decoder, use, encode_frames, recognizer)
-                    outcomes += replay_fixations(stills, tracker, error_px, args.look_s, seed)
-                row = {"settings": name, "encode_frames": encode_frames, "error_px": error_px, **summarize(outcomes)}
-                print(json.dumps(row), file=sys.stderr, flush=True)
-                rows.append(row)
+    variants = {"whole": {}, **parse_variants(args.trying)}
+    for (name, changes), encode_frames, error_px, word in product(
+        variants.items(), args.encode_frames, args.error, args.word
+    ):
+        outcomes: list[FixationOutcome] = []
+        for seed in args.seeds:
+            stills = load_stills(args.data, args.min_share, args.looks, seed)
+            use = change_settings({**ASKED, **changes}, name)
+            recognizer = SteppedRecognizer(args.recognize_every)
+            tracker = SteppedTracker(cache, decoder, use, encode_frames, recognizer)
+            chooser = WordChooser(word, stills, seed)
+            outcomes += replay_fixations(stills, tracker, error_px, args.look_s, seed, chooser)
+        row = {
+            "settings": name, "encode_frames": encode_frames, "error_px": error_px, "word": word, **summarize(outcomes)
+        }  # fmt: skip
+        print(json.dumps(row), file=sys.stderr, flush=True)
+        rows.append(row)
     return {
         "date": datetime.now(UTC).isoformat(timespec="minutes"), "device": encoder.info.device,
         "precision": encoder.info.precision, "picture_side": encoder.info.picture_side, "look_s": args.look_s,
@@ -141,6 +149,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--seeds", type=int, nargs="*", default=[1])
     parser.add_argument("--try", dest="trying", action="append", default=[], metavar="NAME=KEY=VALUE")
     add_recognition_flag(parser)
+    parser.add_argument(
+        "--word", nargs="*", choices=WORD_KINDS, default=["none"], help="the word given with each fixation"
+    )
     parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--draw", type=Path, metavar="DIR", help="where to draw the figure; without --data only that")
     return parser

@@ -83,6 +83,7 @@ class EngineSettings:
     recognizer_names: the names that "clip" may give objects, at most 1000; unset for COCO's 80.
     recognizer_share: share of the time of encoding that recognizing objects may add, 0 to 1; keyframes between are
         not searched, and objects are moved to them.
+    word_share: the same while a word is searched for; with more, keyframes come later than words are worth.
     cache_dir: folder of the graphs and their notes; unset for the user's cache.
     """
 
@@ -95,6 +96,7 @@ class EngineSettings:
     recognizer: Literal["auto", "nanodet", "clip", "clip-b16", "off"] = "auto"
     recognizer_names: tuple[str, ...] = ()
     recognizer_share: float = 0.08
+    word_share: float = 0.15
     cache_dir: Path | None = None
 
     def __post_init__(self) -> None:
@@ -102,10 +104,11 @@ class EngineSettings:
         for name in ("encoder_threads", "decoder_threads"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if not 0 <= self.recognizer_share <= 1:
-            raise ValueError(f"recognizer_share must be 0 to 1, got {self.recognizer_share}")
         if len(self.recognizer_names) > MAX_NAMES or not all(name.strip() for name in self.recognizer_names):
             raise ValueError(f"recognizer_names must be at most {MAX_NAMES} names that are not empty")
+        for name in ("recognizer_share", "word_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must be 0 to 1, got {getattr(self, name)}")
         if self.picture_side and not 224 <= self.picture_side <= MODEL_SIDE:
             raise ValueError(f"picture_side must be 224 to {MODEL_SIDE}, or 0 for automatic, got {self.picture_side}")
 

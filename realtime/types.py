@@ -23,6 +23,7 @@ FiniteFloat = Annotated[
 """A float that `realtime.validation` reads only where it is neither NaN nor infinite."""
 State = Literal["preview", "locked", "held", "lost"]
 MaskMethod = Literal["model", "motion", "colour"]
+MaskPrompt = Literal["gaze", "word"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -209,6 +210,14 @@ class Confirmation:
     at_ns: int
 
 
+@dataclass(frozen=True, slots=True)
+class FoundWord:
+    """The word that the user gave, and how well the mask is of it, 0..1; 0 where it is of something else."""
+
+    text: str
+    score: float
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class MaskResult:
     """The mask of the fixated object, in the pixels of `frame`.
@@ -222,6 +231,9 @@ class MaskResult:
     alternatives: other masks that may be meant, most probable first; none unless a setting asks for them.
     label: what the object was recognized as; None where that is unknown.
     confirmed: the newest confirmation of this object; None until the wearer confirms it, and when it was lost since.
+    word: the word in force; None without one. prompt: what selected the object: the gaze, or a word alone, while there
+        is no gaze. Then `gaze` is no measurement: its confidence and radius are 0, x and y the middle of the region
+        that the word fits, and its timestamp is the keyframe's.
     """
 
     frame: FrameRef
@@ -239,6 +251,8 @@ class MaskResult:
     alternatives: tuple[MaskAlternative, ...] = ()
     label: RecognizedName | None = None
     confirmed: Confirmation | None = None
+    word: FoundWord | None = None
+    prompt: MaskPrompt = "gaze"
 
     @property
     def is_guess(self) -> bool:

@@ -6,7 +6,7 @@ random direction, which no smoothing removes, with drift and jitter on top.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -28,6 +28,7 @@ WARM_UP_S = 2.0
 """A fixation without error comes first, as live, where a program is awaited."""
 RIGHT_IOU, NESTED_SHARE = 0.5, 0.8
 VERDICTS = ("right", "part", "more", "other", "none")
+ChooseWord = Callable[[Still, FixationTarget], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +125,10 @@ class SteppedTracker:
         self._waiting: Frame | None = None
         self._coming: Frame | None = None
 
+    def set_word(self, text: str) -> None:
+        """Search for a word from now on; "" for none."""
+        self._tracker.set_word(self._recognizer.encode_word(text) if text else None)
+
     def step(self, played: PlayedFrame) -> MaskResult | None:
         """Step one frame, and let the encoder take the newest one that is worth it when it is free."""
         frame, ready = played.frame, None
@@ -164,15 +169,25 @@ def _enlarge(mask: Mask) -> Mask:
 
 
 def replay_fixations(
-    stills: Sequence[Still], tracker: SteppedTracker, error_px: float, seconds: float, seed: int
+    stills: Sequence[Still],
+    tracker: SteppedTracker,
+    error_px: float,
+    seconds: float,
+    seed: int,
+    choose_word: ChooseWord | None = None,
 ) -> list[FixationOutcome]:
-    """Play one fixation of every target of every still, one tracker through all of them."""
+    """Play one fixation of every target of every still, one tracker through all of them.
+
+    choose_word: returns the word that the user gives with a fixation.
+    """
     wearer = WearerSimulation(seed)
     for played in wearer.fixate(stills[0], stills[0].targets[0], 0.0, WARM_UP_S):
         tracker.step(played)
     outcomes = []
     for still in stills:
         for target in still.targets:
+            if choose_word is not None:
+                tracker.set_word(choose_word(still, target))
             outcomes.append(_replay_fixation(wearer.fixate(still, target, error_px, seconds), tracker, target))
     return outcomes
 

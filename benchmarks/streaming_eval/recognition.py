@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from engines import Image, weights
-from engines.recognition.base import Recognition
+from engines.recognition.base import Recognition, WordQuery
 
 
 class SteppedRecognizer:
@@ -22,6 +22,12 @@ class SteppedRecognizer:
         """Recognize the objects of the next keyframe; None where it is not searched."""
         self._count += 1
         return self._detector.recognize(image) if self._every and self._count % self._every == 0 else None
+
+    def encode_word(self, text: str) -> WordQuery:
+        """Encode a word as the recognizer does."""
+        if not self._every:
+            raise SystemExit("a word needs recognized keyframes: --recognize-every 1")
+        return self._detector.encode_word(text)
 
 
 def add_recognition_flag(parser: argparse.ArgumentParser) -> None:

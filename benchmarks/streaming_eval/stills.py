@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +30,12 @@ class FixationTarget:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Still:
-    """A picture, (H, W, 3) uint8 BGR, and the targets in it."""
+    """A picture, (H, W, 3) uint8 BGR, the targets in it, and the names of all its labelled objects."""
 
     name: str
     picture: Image
     targets: tuple[FixationTarget, ...]
+    categories: frozenset[str]
 
 
 def load_stills(root: Path, min_share: float, count: int, seed: int) -> list[Still]:
@@ -47,17 +48,18 @@ def load_stills(root: Path, min_share: float, count: int, seed: int) -> list[Sti
     found: list[Still] = []
     for entry in json.loads((root / "annotations.json").read_text())["images"]:
         fit = _fill_frame(entry["width"], entry["height"])
-        targets = _find_targets(_draw_masks(entry["objects"], fit), min_share)
+        objects = _draw_masks(entry["objects"], fit)
+        targets = _find_targets(objects, min_share)
         rng.shuffle(targets)  # type: ignore[arg-type]
         if targets:
             picture = cv2.imread(str(root / "images" / entry["image"]))
             picture = np.asarray(cv2.warpAffine(picture, fit, SIZE, flags=cv2.INTER_AREA), np.uint8)
-            found.append(Still(entry["image"], picture, tuple(targets)))
+            found.append(Still(entry["image"], picture, tuple(targets), frozenset(name for name, _ in objects)))
     if not found:
         raise SystemExit(f"no picture below {root} has an object that covers {min_share:g} of it")
     rng.shuffle(found)  # type: ignore[arg-type]
     each = max(1, -(-count // len(found)))
-    return [Still(still.name, still.picture, still.targets[:each]) for still in found]
+    return [replace(still, targets=still.targets[:each]) for still in found]
 
 
 def _fill_frame(width: int, height: int) -> Any:

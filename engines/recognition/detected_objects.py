@@ -13,17 +13,24 @@ from engines.recognition.boxes import measure_box, measure_box_iou, move_box
 
 MIN_IOU = 0.5
 """Least IoU of an object's box with the mask's for it to be the same object."""
-MIN_WORD_SCORE = 0.2
-"""An object with a lower score of a word is no region of that word."""
+MIN_WORD_SCORE = 0.1
+"""A box with a lower score of a word is no region of that word."""
+MAX_REGIONS = 24
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DetectedObjects:
-    """A `Recognition` of boxes with scores of fixed names. size: (width, height) of the picture, px."""
+    """A `Recognition` of boxes with scores of fixed names. size: (width, height) of the picture, px.
+
+    candidates: boxes for words, also unsure ones, in the picture that was searched. displacement: from the present one
+        back to that, (h, w, 2) in pixels of its own grid; None where it is the same.
+    """
 
     names: tuple[str, ...]
     objects: tuple[RecognizedObject, ...]
     size: tuple[int, int]
+    candidates: tuple[RecognizedObject, ...] = ()
+    displacement: Floats | None = None
 
     def score_names(self, masks: NDArray[np.bool_]) -> Floats:
         """See `Recognition.score_names`: the scores of the object whose box is the mask's."""
@@ -35,25 +42,44 @@ class DetectedObjects:
         return scores
 
     def score_word(self, masks: NDArray[np.bool_], query: WordQuery) -> Floats:
-        """See `Recognition.score_word`."""
-        return self._score_code(self.score_names(masks), query)
+        """See `Recognition.score_word`: the best region's score, times the squared IoU of its box with the mask's.
+
+        So of the parts and wholes at the place of a region those are preferred that fill its box, and just that.
+        """
+        regions, scores = self.find_word(query), np.zeros(len(masks), np.float32)
+        boxes = (measure_box(mask, self.size) for mask in masks) if regions else ()
+        for k, box in enumerate(boxes):
+            if box is not None:
+                scores[k] = max(each.score * measure_box_iou(each.box_px, box) ** 2 for each in regions)
+        return scores
 
     def find_word(self, query: WordQuery) -> tuple[WordRegion, ...]:
         """See `Recognition.find_word`."""
-        if not self.objects:
+        candidates = self.candidates or self.objects
+        if not candidates or not query.is_known:
             return ()
-        scores = self._score_code(np.array([each.scores for each in self.objects]), query).tolist()
-        found = [
-            WordRegion(each.box_px, score)
-            for each, score in zip(self.objects, scores, strict=True)
-            if score >= MIN_WORD_SCORE
-        ]
-        return tuple(sorted(found, key=lambda region: -region.score))
+        scores = self._score_code(np.array([each.scores for each in candidates]), query)
+        found = []
+        for k in np.argsort(-scores, kind="stable").tolist():
+            if scores[k] < MIN_WORD_SCORE:
+                break
+            box: Box | None = candidates[k].box_px
+            if self.displacement is not None and self.candidates and box is not None:
+                box = move_box(box, self.displacement, self.size)
+            if box is not None:
+                found.append(WordRegion(box, float(scores[k])))
+        return tuple(found[:MAX_REGIONS])
 
     def move(self, displacement: Floats) -> DetectedObjects:
-        """See `Recognition.move`: by the median motion within each box; objects that left the picture are dropped."""
-        moved = ((each, move_box(each.box_px, displacement, self.size)) for each in self.objects)
-        return replace(self, objects=tuple(replace(each, box_px=box) for each, box in moved if box is not None))
+        """See `Recognition.move`: by the median motion within each box; objects that left the picture are dropped.
+
+        Boxes for words are moved when a word asks for them.
+        """
+        objects = _move_objects(self.objects, displacement, self.size)
+        candidates = self.candidates
+        if self.displacement is not None:
+            candidates = _move_objects(candidates, self.displacement, self.size)
+        return replace(self, objects=objects, candidates=candidates, displacement=displacement)
 
     @staticmethod
     def _score_code(scores: Floats, query: WordQuery) -> Floats:
@@ -65,3 +91,10 @@ class DetectedObjects:
             return None
         best = max(self.objects, key=lambda each: measure_box_iou(each.box_px, box))
         return best if measure_box_iou(best.box_px, box) >= MIN_IOU else None
+
+
+def _move_objects(
+    objects: tuple[RecognizedObject, ...], displacement: Floats, size: tuple[int, int]
+) -> tuple[RecognizedObject, ...]:
+    moved = ((each, move_box(each.box_px, displacement, size)) for each in objects)
+    return tuple(replace(each, box_px=box) for each, box in moved if box is not None)

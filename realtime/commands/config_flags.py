@@ -22,7 +22,9 @@ Verbs = argparse._SubParsersAction  # of argparse.ArgumentParser; it has no publ
 Execute = Callable[[argparse.Namespace], int | None]
 """Executes a verb and returns its exit code; None is 0."""
 
-_SETTING_OF_FLAG = {flag: flag for flag in ("source", "gaze", "models", "calibration", "requests", "metrics")} | {
+_SETTING_OF_FLAG = {
+    flag: flag for flag in ("source", "gaze", "models", "calibration", "requests", "metrics", "word")
+} | {
     "record": "record.file",
     "encrypt": "record.recipients",
     "engine": "engine.backend",

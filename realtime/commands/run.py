@@ -34,6 +34,7 @@ def add_verb(verbs: Verbs[argparse.ArgumentParser]) -> None:
     add("--depth", metavar="SPEC", help="for `object3d`: pupil: (the same device), pupil://HOST:PORT, file:FOLDER of "
         "16-bit PNGs or file:VIDEO beside a clip")  # fmt: skip
     add("--robot", type=Path, metavar="FILE", help="of `calibrate handeye`: in its frame, too")
+    add("--word", metavar="TEXT", help="search for this, such as cup, beside the gaze, or alone while there is none")
     add("--requests", nargs="?", const="tcp://127.0.0.1:5572", metavar="tcp://HOST:PORT", help="answer what other "
         "programs ask, by default at tcp://127.0.0.1:5572")  # fmt: skip
     add("--confirm-dwell", type=float, metavar="SECONDS", help="confirm the object that the eyes rest on for so long")

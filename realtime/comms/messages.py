@@ -19,12 +19,14 @@ from realtime.errors import WireError
 from realtime.types import (
     Confirmation,
     FiniteFloat,
+    FoundWord,
     FrameRef,
     GazeRef,
     KeyframeRef,
     MaskAlternative,
     MaskKind,
     MaskMethod,
+    MaskPrompt,
     MaskResult,
     RecognizedName,
     State,
@@ -66,6 +68,8 @@ class MaskFields(Envelope, kw_only=True):
     alternatives: Annotated[list[AlternativeFields], msgspec.Meta(max_length=MAX_ALTERNATIVES)] = []  # noqa: RUF012
     label: RecognizedName | None = None
     confirmed: Confirmation | None = None
+    word: FoundWord | None = None
+    prompt: MaskPrompt = "gaze"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,6 +109,10 @@ class MaskMessage(MaskResult):
             fields["label"] = asdict(self.label)
         if self.confirmed is not None:
             fields["confirmed"] = asdict(self.confirmed)
+        if self.word is not None:
+            fields["word"] = asdict(self.word)
+        if self.prompt != "gaze":
+            fields["prompt"] = self.prompt
         if self.alternatives:
             fields["alternatives"] = [
                 {"mask": encode_mask(each.mask, "coco_rle"), "probability": each.probability, "kind": each.kind}

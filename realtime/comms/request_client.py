@@ -48,6 +48,15 @@ class RequestedFrame:
     object: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class SetWord:
+    """Holds the word that is searched for. near: known names that are like an unknown one; that changes nothing."""
+
+    text: str
+    is_known: bool
+    near: tuple[str, ...]
+
+
 @contextmanager
 def _check_reply(ask: str) -> Iterator[None]:
     """Raise `WireError` for a reply that does not fit the request, such as that of another program."""
@@ -115,6 +124,16 @@ class Requester:
         """Confirm the shown object, and return its id; refused unless it is `object_id`."""
         with _check_reply("confirm"):
             return int(self._request(self._remote, "confirm", object=object_id)["object"])
+
+    def set_word(self, text: str, seconds: float | None = None) -> SetWord:
+        """Search for a word beside the gaze, or for none ("").
+
+        seconds: for how long; None until it is replaced. The first word may take some seconds, as a recognizer is
+        opened for it. Refused where the run can have none.
+        """
+        with _check_reply("word"):
+            reply = self._request(self._slow_remote, "word", text=text, seconds=seconds)
+            return SetWord(str(reply["text"]), bool(reply["known"]), tuple(map(str, reply["near"])))
 
     def snapshot(self) -> RequestedFrame:
         """Return the newest frame at full resolution, and its mask."""

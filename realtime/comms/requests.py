@@ -5,11 +5,12 @@ not ok. Pixels: x right, y down, the centre of the top-left pixel is (0, 0). Mas
 
     ask         with                                  answer
     ---------   -----------------------------------   ------------------------------------------------------------
-    status                                            object, state, held, stream, keyframe
+    status                                            object, state, held, stream, keyframe, word
     hold        object (optional)                     object: it stays the result independently of the gaze
     release                                           object: the gaze selects the object again
     alternative step: 1 next (default), -1 previous   object: another mask that may be meant is its mask
     confirm     object (optional)                     object: the wearer means it; its masks are `confirmed`
+    word        text, seconds (optional)              text, known, near: it is searched for beside the gaze; nil: none
     snapshot    format: png (default), jpeg           frame, data: the whole picture; mask: as in `mask`, or nil
     history     object, seconds (default 5)           masks: its last `mask` payloads, oldest first
     segment     box, or points [[x, y]] and labels    frame, keyframe, things: one
@@ -56,6 +57,14 @@ _Points = Annotated[
 ]
 _Seconds = Annotated[
     float, msgspec.Meta(gt=0, le=MAX_HISTORY_S, description=f"a number above 0, at most {MAX_HISTORY_S:g}")
+]
+MAX_WORD_CHARS = 80
+MAX_WORD_S = 86400.0
+_Word = Annotated[
+    str, msgspec.Meta(max_length=MAX_WORD_CHARS, description=f"a text of at most {MAX_WORD_CHARS} characters")
+]
+_Duration = Annotated[
+    float, msgspec.Meta(gt=0, le=MAX_WORD_S, description=f"a number of seconds above 0, at most {MAX_WORD_S:g}")
 ]
 _Side = Annotated[float, msgspec.Meta(ge=1, le=64, multiple_of=1, description="a whole number of 1 to 64")]
 _Share = Annotated[float, msgspec.Meta(ge=0, le=1, description="a number of 0 to 1")]
@@ -105,6 +114,14 @@ class ConfirmRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class SetWordRequest:
+    """Requests that a word is searched for beside the gaze; none where it is empty. seconds: for how long."""
+
+    text: _Word | None = None
+    seconds: _Duration | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SnapshotRequest:
     """Requests the newest frame and its mask."""
 
@@ -139,6 +156,7 @@ Request = (
     | ReleaseRequest
     | AlternativeRequest
     | ConfirmRequest
+    | SetWordRequest
     | SnapshotRequest
     | HistoryRequest
     | SegmentRequest
@@ -147,7 +165,7 @@ Request = (
 
 _FIELDS: dict[str, type] = {
     "status": StatusRequest, "hold": HoldRequest, "release": ReleaseRequest, "alternative": AlternativeRequest,
-    "confirm": ConfirmRequest,
+    "confirm": ConfirmRequest, "word": SetWordRequest,
     "snapshot": SnapshotRequest, "history": HistoryRequest, "segment": _SegmentFields, "everything": _GridFields,
 }  # fmt: skip
 """The fields of each request besides `v` and `ask`."""

@@ -60,6 +60,7 @@ class RunConfig:
     calibration: file of `gazecast calibrate gaze`, applied to every gaze sample; unset for uncorrected gaze.
     learn_drift: while calibrated, correct drift with the small objects that the wearer dwells on.
     models: folder with one folder of weights per model; unset for the user's cache.
+    word: word to search for from the start, such as "cup", beside the gaze or while there is none; empty for none.
     requests: address tcp://HOST:PORT where other programs may request holds, segmentation and more; empty to disable.
     metrics: address HOST:PORT where Prometheus reads `/metrics`; empty to disable. The live page has them, too.
     """
@@ -69,6 +70,7 @@ class RunConfig:
     calibration: Path | None = None
     learn_drift: bool = True
     models: Path | None = None
+    word: str = ""
     requests: str = ""
     metrics: str = ""
     publish: PublishConfig = field(default_factory=PublishConfig)

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from engines import Encoder
+from engines import Encoder, EngineUnavailable
 from engines.recognition.base import ObjectRecognizer
 from realtime.comms.mask_encoding import Encoding
 from realtime.infra.channels import BoundedQueue, Latest
@@ -17,10 +17,15 @@ from realtime.infra.progress import PreparationStep
 from realtime.pipeline.control import CommandQueue
 from realtime.pipeline.observers import FrameResult, PipelineObserver
 from realtime.pipeline.publisher import MessagePublisher
+from realtime.pipeline.words import WordQueue
 from realtime.tracking.keyframe import Keyframe
 from realtime.types import Frame, GazeSample
 
 GAZE_CAPACITY = 4096  # ten seconds at 400 Hz: only a stopped track thread loses gaze
+
+
+def _refuse_words() -> ObjectRecognizer:
+    raise EngineUnavailable("this run has no recognizer, which a word needs")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +43,9 @@ class PipelineOptions:
     observers: are called with everything that happens.
     open_recognizer: opens what recognizes objects in keyframes, or returns None; called with the run's encoder, on a
         thread of its own once the first keyframe is encoded, or before it where every frame counts.
-    recognizer_share: of the time of encoding that recognizing may add.
+    recognizer_share, word_share: of the time of encoding that recognizing may add; the second while a word is set.
+    words: words of users, encoded on the recognizer's thread.
+    open_word_recognizer: opens what searches for words where `open_recognizer` opened nothing; raises `EngineError`.
     metrics: counts the run's events, latencies and drops.
     """
 
@@ -54,6 +61,9 @@ class PipelineOptions:
     observers: Sequence[PipelineObserver] = ()
     open_recognizer: Callable[[Encoder], ObjectRecognizer | None] = lambda encoder: None
     recognizer_share: float = 0.08
+    word_share: float = 0.15
+    words: WordQueue = field(default_factory=WordQueue)
+    open_word_recognizer: Callable[[], ObjectRecognizer] = _refuse_words
     metrics: MetricsRegistry = field(default_factory=MetricsRegistry)
 
 
@@ -69,6 +79,8 @@ class PipelineContext:
         self.to_draw: Latest[FrameResult] = Latest()
         self.on_picture_ns: int | None = None
         """Host time of the last frame for which there was gaze within the picture."""
+        self.has_word = False
+        """Whether a word is searched for, which selects an object without gaze."""
         self.ready, self.stopping = threading.Event(), threading.Event()
         self.is_opening = False
         """Whether the engine is being opened."""

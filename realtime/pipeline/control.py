@@ -6,18 +6,33 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from engines.recognition.base import WordQuery
 from realtime.errors import CommandRejected
 from realtime.infra.channels import BoundedQueue
 from realtime.tracking.tracker import Tracker
 from realtime.tracking.user_overrides import ExternalObjects
 from realtime.types import ConfirmationMeans
 
-CommandVerb = Literal["part", "whole", "next", "previous", "hold", "clear", "confirm", "know", "record", "snapshot"]
+CommandVerb = Literal[
+    "part",
+    "whole",
+    "next",
+    "previous",
+    "hold",
+    "clear",
+    "confirm",
+    "word",
+    "know",
+    "record",
+    "snapshot",
+]
 USER_VERBS: tuple[CommandVerb, ...] = (
     "part", "whole", "next", "previous", "hold", "clear", "confirm", "record", "snapshot",
 )  # fmt: skip
 """The verbs that the page has buttons for."""
-TRACKER_VERBS: tuple[CommandVerb, ...] = ("part", "whole", "next", "previous", "hold", "clear", "confirm", "know")
+TRACKER_VERBS: tuple[CommandVerb, ...] = (
+    "part", "whole", "next", "previous", "hold", "clear", "confirm", "word", "know",
+)  # fmt: skip
 """The verbs that the tracker executes; the observers execute the others."""
 MAX_QUEUED = 64
 
@@ -30,6 +45,8 @@ class UserCommand:
     hold: keep the present object (`on`), or follow gaze again. clear: show no mask until the next fixation.
     confirm: mark the present object as meant by the wearer. by: the means. seen_ns: host time of the capture of the
         frame in which the wearer confirms; None: now.
+    word: search for `text` beside the gaze, for so many `seconds` (None: until it is replaced); "" for no word. query:
+        the word as the recognizer encoded it; recordings keep its text alone.
     record: start (`on`) or stop. snapshot: save this frame and its mask.
     know: track objects that were found outside the tracker (`known`).
 
@@ -43,6 +60,9 @@ class UserCommand:
     known: ExternalObjects | None = None
     by: ConfirmationMeans = "key"
     seen_ns: int | None = None
+    text: str = ""
+    seconds: float | None = None
+    query: WordQuery | None = field(default=None, compare=False, repr=False)
     reply: Callable[[Any], None] | None = field(default=None, compare=False, repr=False)
 
 
@@ -79,6 +99,8 @@ def apply_command(tracker: Tracker, command: UserCommand) -> None:
             tracker.clear()
         elif command.verb == "confirm":
             result = tracker.confirm(command.by, command.object, command.seen_ns)
+        elif command.verb == "word":
+            tracker.set_word(command.query, command.seconds)
         elif command.verb == "know" and command.known is not None:
             result = tracker.add_external_objects(command.known)
     except CommandRejected as error:

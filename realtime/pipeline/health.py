@@ -32,12 +32,14 @@ def assess_health(
     on_picture_age_ns: int | None,
     frame_period_ns: int | None = None,
     gaze_period_ns: int | None = None,
+    has_word: bool = False,
     error: str = "",
 ) -> tuple[HealthState, str]:
     """Return the state and its reason; the reason is empty when nothing is wrong.
 
     Ages are ns since the last frame, gaze sample and gaze sample on the picture; None if there was none. Periods are
     those of the last frames and samples, ns; None while they are unknown.
+    has_word: a word selects the object while there is no gaze.
     error: the present errors of stages and observers, "" if there are none.
     """
     if is_stopping:
@@ -48,12 +50,13 @@ def assess_health(
         error,
     ]
     problem = "; ".join(filter(None, reasons))
-    hint = next((source.reason for source in (frames, gaze) if source.state == "idle"), "")
+    awaited = (frames,) if has_word else (frames, gaze)
+    hint = next((source.reason for source in awaited if source.state == "idle"), "")
     if not is_ready:
         return "preparing" if is_opening else "starting", problem or hint
     if problem:
         return "degraded", problem
-    if not hint and (on_picture_age_ns is None or on_picture_age_ns > SILENT_NS):
+    if not (hint or has_word) and (on_picture_age_ns is None or on_picture_age_ns > SILENT_NS):
         hint = "the eyes are outside the picture, or closed"
     return ("idle", hint) if hint else ("running", "")
 

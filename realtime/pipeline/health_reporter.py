@@ -101,7 +101,7 @@ class HealthReporter:
             frame_age_ns=metrics.age_ns("frames", at_ns), gaze_age_ns=metrics.age_ns("gaze", at_ns),
             frame_period_ns=metrics.measure_period_ns("frames"), gaze_period_ns=metrics.measure_period_ns("gaze"),
             on_picture_age_ns=None if context.on_picture_ns is None else at_ns - context.on_picture_ns,
-            error="; ".join(self._errors(at_ns)),
+            has_word=context.has_word, error="; ".join(self._errors(at_ns)),
         )  # fmt: skip
 
     def _errors(self, at_ns: int) -> list[str]:

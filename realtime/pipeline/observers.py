@@ -16,6 +16,7 @@ from realtime.pipeline.control import UserCommand
 from realtime.pipeline.publisher import MessageSender
 from realtime.pipeline.tracker_log import TrackerCall
 from realtime.tracking.keyframe import Keyframe
+from realtime.tracking.word_search import WordState
 from realtime.types import Frame, GazeSample, MaskResult
 
 
@@ -53,6 +54,9 @@ class PipelineObserver:
 
     def on_mask(self, result: FrameResult) -> None:
         """Receive the newest frame with its mask, at the rate that the overlay thread reaches; on that thread."""
+
+    def on_word(self, word: WordState | None) -> None:
+        """Receive the word in force when it changes, or when it is found or lost; on the track thread."""
 
     def on_command(self, command: UserCommand, result: FrameResult) -> None:
         """Receive a command that is not the tracker's, with the newest result; on the track thread."""

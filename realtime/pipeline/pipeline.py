@@ -84,8 +84,8 @@ class Pipeline:
         )  # fmt: skip
         if self._context.options.every_frame:
             self._encode_worker.recognition.open_now(self._encoder)
-        else:
-            self._spawn("recognizer", self._encode_worker.recognition.open, self._encoder)
+            self._encode_worker.recognition.set_words()  # before the first frame
+        self._spawn("recognizer", self._encode_worker.recognition.run, self._encoder)
         self._spawn("track", self._track_worker.run, self._tracker)
         self._spawn("encode", self._encode_worker.run, self._encoder)
         if isinstance(self._encoder, AdaptiveEncoder):

@@ -27,21 +27,27 @@ from realtime.comms.requests import (
     ReleaseRequest,
     Request,
     SegmentRequest,
+    SetWordRequest,
     SnapshotRequest,
     StatusRequest,
     object_fields,
     pack_reply,
 )
+from realtime.errors import CommandRejected
 from realtime.pipeline.control import CommandQueue, UserCommand
 from realtime.pipeline.observers import FrameResult
+from realtime.pipeline.words import WordAnswer, WordQueue, WordRequest
 from realtime.tracking.dwell.mask_points import MaskPoints
 from realtime.tracking.keyframe import Keyframe
 from realtime.tracking.user_overrides import ExternalObjects
+from realtime.tracking.word_search import WordState
 from realtime.types import FrameKey, FrameRef
 
 POLL_S = 0.1
 TRACKER_S = 2.0
 """How long a command waits for the track thread, which executes commands between two frames."""
+WORD_S = 60.0
+"""How long a word waits; for the first one a recognizer may be opened."""
 MAX_HISTORY_BYTES = 64 << 20
 MAX_EXTERNAL_OBJECTS = 256
 """Objects of one request that the tracker follows, those of the highest score; the others get no id."""
@@ -83,13 +89,14 @@ class MaskHistory:
 class RequestHandler:
     """A handler of requests; commands to the tracker go through the `CommandQueue`. From any thread."""
 
-    def __init__(self, stream: str, commands: CommandQueue, clock_ns: Callable[[], int]) -> None:
-        self._stream, self._commands = stream, commands
+    def __init__(self, stream: str, commands: CommandQueue, words: WordQueue, clock_ns: Callable[[], int]) -> None:
+        self._stream, self._commands, self._words = stream, commands, words
         self._is_held = False
         self._result: FrameResult | None = None
         self.history = MaskHistory(clock_ns)
         self.decoder: Decoder | None = None
         self.keyframe: Keyframe | None = None
+        self.word: WordState | None = None
         self.stopping = threading.Event()
 
     def update(self, result: FrameResult) -> None:
@@ -116,11 +123,13 @@ class RequestHandler:
             case ConfirmRequest():
                 command = UserCommand("confirm", object=request.object, by="request")
                 return pack_reply(object=self._execute(command))
+            case SetWordRequest(text, seconds):
+                return self._set_word(text or "", seconds)
             case SegmentRequest() | EverythingRequest():
                 return self._segment(request)
 
     def _status(self) -> dict[str, Any]:
-        result, keyframe = self._result, self.keyframe
+        result, keyframe, word = self._result, self.keyframe, self.word
         mask = result.result if result is not None else None
         return {
             "stream": self._stream,
@@ -128,6 +137,7 @@ class RequestHandler:
             "state": mask.state if mask is not None else None,
             "held": self._is_held,
             "keyframe": None if keyframe is None else {"index": keyframe.index, "timestamp": keyframe.timestamp},
+            "word": None if word is None else {"text": word.text, "known": word.is_known, "found": word.is_found},
         }
 
     def _snapshot(self, request: SnapshotRequest) -> dict[str, Any]:
@@ -161,12 +171,7 @@ class RequestHandler:
         results: queue.Queue[Any] = queue.Queue(1)
         command = replace(command, reply=results.put_nowait)
         self._commands.put(command)
-        left_s, result = TRACKER_S, _NO_RESULT
-        while result is _NO_RESULT and left_s > 0:
-            self._check_running()
-            with contextlib.suppress(queue.Empty):
-                result = results.get(timeout=POLL_S)
-            left_s -= POLL_S
+        result = self._wait(results, TRACKER_S)
         # A refused command must not be executed later; one that is no longer queued is being executed.
         if result is _NO_RESULT and not self._commands.remove(command):
             with contextlib.suppress(queue.Empty):
@@ -176,6 +181,25 @@ class RequestHandler:
         if isinstance(result, Exception):
             raise RequestRefused(str(result))
         return result
+
+    def _wait(self, results: queue.Queue[Any], left_s: float) -> Any:
+        """Wait for a result; `_NO_RESULT` where none came. Raises `RequestRefused` when the run ends."""
+        while left_s > 0:
+            self._check_running()
+            with contextlib.suppress(queue.Empty):
+                return results.get(timeout=POLL_S)
+            left_s -= POLL_S
+        return _NO_RESULT
+
+    def _set_word(self, text: str, seconds: float | None) -> bytes:
+        answers: queue.Queue[WordAnswer | CommandRejected] = queue.Queue(1)
+        self._words.put(WordRequest(text, seconds, answers.put_nowait))
+        answer = self._wait(answers, WORD_S)
+        if answer is _NO_RESULT:
+            raise RequestRefused(f"the word was not set within {WORD_S:g} s; is the source running?")
+        if isinstance(answer, CommandRejected):
+            raise RequestRefused(str(answer))
+        return pack_reply(text=answer.text, known=answer.is_known, near=list(answer.near))
 
     def _segment(self, request: SegmentRequest | EverythingRequest) -> bytes:
         decoder, keyframe = self.decoder, self.keyframe

@@ -1,7 +1,7 @@
 """Serves requests of other programs on threads of their own, without blocking the pipeline.
 
-The socket thread answers quick requests at once. Segmentation and commands to the tracker, which executes them between
-two frames, are queued for one worker thread each.
+The socket thread answers quick requests at once. Segmentation, commands to the tracker, which executes them between two
+frames, and words are queued for one worker thread each.
 """
 
 from __future__ import annotations
@@ -15,11 +15,13 @@ from engines import Decoder, EngineError
 from realtime.comms.requests import (
     MAX_REQUEST_BYTES,
     AlternativeRequest,
+    ConfirmRequest,
     EverythingRequest,
     HoldRequest,
     ReleaseRequest,
     Request,
     SegmentRequest,
+    SetWordRequest,
     pack_refusal,
     read_request,
     required_permission,
@@ -30,7 +32,9 @@ from realtime.errors import WireError
 from realtime.pipeline.control import CommandQueue
 from realtime.pipeline.observers import FrameResult, PipelineObserver
 from realtime.pipeline.request_handler import RequestHandler, RequestRefused
+from realtime.pipeline.words import WordQueue
 from realtime.tracking.keyframe import Keyframe
+from realtime.tracking.word_search import WordState
 
 _Jobs = queue.Queue[tuple[ClientId, Request]]
 POLL_S = 0.1
@@ -49,16 +53,18 @@ class RequestServer(PipelineObserver):
         endpoint: str,
         stream: str,
         commands: CommandQueue,
+        words: WordQueue,
         clock_ns: Callable[[], int],
         access: ServerAccess | None = None,
     ) -> None:
         """Bind the socket and start the threads; raises `TransportError`. access: as of `ReplySocket`."""
-        self._handler = RequestHandler(stream, commands, clock_ns)
+        self._handler = RequestHandler(stream, commands, words, clock_ns)
         self._access = access or ServerAccess(output="requests")
         self._socket = ReplySocket(endpoint, max_bytes=MAX_REQUEST_BYTES, access=self._access)
         self.endpoint = self._socket.endpoint
         self._segmentations: _Jobs = queue.Queue(MAX_SEGMENTATIONS)
         self._holds: _Jobs = queue.Queue(MAX_HOLDS)
+        self._words: _Jobs = queue.Queue(MAX_HOLDS)
         self._replies: deque[tuple[ClientId, bytes]] = deque()
         self._refused = 0
         self._threads = [
@@ -67,6 +73,7 @@ class RequestServer(PipelineObserver):
                 ("socket", self._serve, ()),
                 ("work", self._work, (self._segmentations,)),
                 ("steering", self._work, (self._holds,)),
+                ("words", self._work, (self._words,)),
             )
         ]
         for thread in self._threads:
@@ -89,6 +96,10 @@ class RequestServer(PipelineObserver):
     def on_mask(self, result: FrameResult) -> None:
         """Store the newest result."""
         self._handler.update(result)
+
+    def on_word(self, word: WordState | None) -> None:
+        """Store the word in force."""
+        self._handler.word = word
 
     def on_message(self, topic: str, payload: bytes) -> None:
         """Add masks to the history."""
@@ -125,8 +136,10 @@ class RequestServer(PipelineObserver):
             return
         if isinstance(request, SegmentRequest | EverythingRequest):
             self._queue(self._segmentations, client, request)
-        elif isinstance(request, HoldRequest | ReleaseRequest | AlternativeRequest):
+        elif isinstance(request, HoldRequest | ReleaseRequest | AlternativeRequest | ConfirmRequest):
             self._queue(self._holds, client, request)
+        elif isinstance(request, SetWordRequest):
+            self._queue(self._words, client, request)
         else:
             self._socket.reply(client, self._reply(request))
 

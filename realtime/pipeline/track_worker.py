@@ -13,6 +13,7 @@ from realtime.pipeline.pacing import IdleBudget
 from realtime.pipeline.tracker_log import LoggedTracker
 from realtime.tracking.keyframe import Keyframe
 from realtime.tracking.tracker import TrackerOutput
+from realtime.tracking.word_search import WordState
 from realtime.types import Frame, GazeSample, MaskResult
 
 DEADLINE_S = 5.0
@@ -29,6 +30,7 @@ class TrackWorker:
         self._every_frame = context.options.every_frame
         self._refining, self._preparing = IdleBudget(), IdleBudget()
         self._frames_waited = 0  # by a keyframe that is not decoded yet
+        self._word: WordState | None = None
         self.mask_count = 0
         # With `every_frame` the encoder's heartbeat is enough, for which this thread waits.
         self._heartbeat = context.watch_thread("track", math.inf if self._every_frame else DEADLINE_S)
@@ -57,6 +59,7 @@ class TrackWorker:
             context.on_picture_ns = begun_ns
         output, stamp = tracker.step(frame, samples, keyframe, commands)
         self._encode_worker.observe_frame(frame, output.speed)
+        self._observe_word(output.word)
         if output.should_encode and not self._every_frame:
             context.to_encode.put(frame)
         if output.result is not None and stamp is not None:
@@ -94,6 +97,12 @@ class TrackWorker:
                 return
             self._refining.record_work(begun_ns, now_ns())
 
+    def _observe_word(self, word: WordState | None) -> None:
+        self._encode_worker.recognition.observe_word(word)
+        if word != self._word:
+            self._word, self._context.has_word = word, word is not None and word.is_known
+            self._context.notify(lambda observer: observer.on_word(word))
+
     def _forward(self, command: UserCommand, result: FrameResult) -> None:
         self._context.notify(lambda observer: observer.on_command(command, result))
 
@@ -106,7 +115,8 @@ class TrackWorker:
         metrics.observe("frame_to_mask", (published_ns - frame.captured_ns) / 1e6, published_ns)
         if result.state in ("preview", "locked"):
             timing = result.timing_ns
-            metrics.observe("gaze_to_mask", (published_ns - output.gaze_captured_ns) / 1e6, published_ns)
+            if result.prompt == "gaze":
+                metrics.observe("gaze_to_mask", (published_ns - output.gaze_captured_ns) / 1e6, published_ns)
             if result.is_guess:
                 return
             metrics.observe("keyframe_age", (frame.captured_ns - output.keyframe_captured_ns) / 1e6, published_ns)

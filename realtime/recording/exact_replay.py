@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 from engines import Decoder, Encoder
 from engines.recognition.base import ObjectRecognizer
 from engines.sam import SamEncoder
+from realtime.pipeline.control import UserCommand
 from realtime.pipeline.publisher import MessagePublisher
 from realtime.pipeline.tracker_log import EncodedKeyframe, LoggedTracker, TrackerCall
 from realtime.recording.format import FRAME, TRACKER_CALL, RecordedFrame, read_frame, read_tracker_call
@@ -132,11 +133,16 @@ class ExactReplay:
 
     def _repeat_call(self, call: TrackerCall, frame: Frame | None, keyframe: Keyframe | None) -> None:
         if frame is not None:
-            self._tracker.step(frame, call.samples, keyframe, call.commands)
+            self._tracker.step(frame, call.samples, keyframe, [self._encode_word(each) for each in call.commands])
         elif call.call == "keyframe" and keyframe is not None:
             self._tracker.prepare(keyframe)
         elif call.call == "pause":
             self._tracker.refine()
+
+    def _encode_word(self, command: UserCommand) -> UserCommand:
+        """Encode the word of a command again; other commands stay."""
+        recognizer = self._open_recognizer() if command.text else None
+        return command if recognizer is None else replace(command, query=recognizer.encode_word(command.text))
 
     def _encode_keyframe(self, encoded: EncodedKeyframe) -> Keyframe | None:
         """Encode the frame again; None without that frame in the recording."""

@@ -172,13 +172,15 @@ class _CommandFields(msgspec.Struct):
     known: _ExternalFields | None = None
     by: ConfirmationMeans = "key"
     seen_ns: int | None = None
+    text: str = ""
+    seconds: float | None = None
 
     def to_command(self) -> UserCommand:
         known = None
         if self.known is not None:
             points = tuple(None if trace is None else _to_points(*trace) for trace in self.known.traces)
             known = ExternalObjects(FrameKey(*self.known.frame), points)
-        return UserCommand(self.verb, self.on, self.object, known, self.by, self.seen_ns)
+        return UserCommand(self.verb, self.on, self.object, known, self.by, self.seen_ns, self.text, self.seconds)
 
 
 class _CallFields(msgspec.Struct, kw_only=True):
@@ -260,6 +262,8 @@ def _command_fields(command: UserCommand) -> dict[str, Any]:
     fields: dict[str, Any] = {"verb": command.verb, "on": command.on, "object": command.object, "known": None}
     if command.verb == "confirm":
         fields |= {"by": command.by, "seen_ns": command.seen_ns}
+    if command.verb == "word":
+        fields |= {"text": command.text, "seconds": command.seconds}
     if command.known is not None:
         traces = [
             None if points is None else [points.points_px.tobytes(), points.area_px, points.known_share]

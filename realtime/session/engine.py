@@ -6,7 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-from engines import Decoder, Encoder, EngineSettings, load, weights
+from engines import Decoder, Encoder, EngineSettings, EngineUnavailable, ModelError, load, weights
 from engines.recognition.base import ObjectRecognizer
 from engines.sam import SamDecoder, SamEncoder
 from realtime.infra.interrupts import InterruptHandler
@@ -126,6 +126,23 @@ def open_recognizer(
     from engines.recognition.detector import SMALL_SIDE, TRAINED_SIDE, ObjectDetector
 
     return ObjectDetector(folder, threads=threads, side=TRAINED_SIDE if threads > 1 else SMALL_SIDE)
+
+
+def open_word_recognizer(settings: EngineSettings, models: Path | None, progress: ProgressReporter) -> ObjectRecognizer:
+    """Open what searches for words, however slow the machine; raises `EngineError` where there is none."""
+    check_word_recognizer(settings, models)
+    chosen = replace(settings, recognizer="nanodet") if settings.recognizer == "auto" else settings
+    recognizer = open_recognizer(chosen, models, progress)
+    assert recognizer is not None
+    return recognizer
+
+
+def check_word_recognizer(settings: EngineSettings, models: Path | None) -> None:
+    """Raise `EngineError` where no recognizer can search for words."""
+    if settings.recognizer == "off":
+        raise EngineUnavailable('a word needs a recognizer, and engine.recognizer is "off"; leave it at "auto"')
+    if settings.recognizer == "auto" and not weights.is_cached("nanodet", root=models):
+        raise ModelError("a word needs a recognizer, whose weights were not fetched: gazecast models pull nanodet")
 
 
 def resolve_tracker_settings(settings: TrackerSettings, encoder: Encoder) -> TrackerSettings:

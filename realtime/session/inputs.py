@@ -28,6 +28,7 @@ from realtime.session.source_options import (
 from realtime.session.tobii_input import open_tobii_frames, open_tobii_gaze
 from realtime.sources.headset_recordings.detection import detect_recording, list_recordings
 from realtime.sources.names import LISTENING, STREAMS, SourceName, parse_source, parse_stream
+from realtime.sources.no_gaze import NoGaze
 from realtime.types import FrameSource, GazeSource
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ FRAME_SPECS = (
 )
 GAZE_SPECS = (
     "pupil://HOST:PORT, neon:, tobii://HOST, aria:, trace:FILE.csv (with frames from file:), recording: (with frames "
-    "from recording:FILE.mcap), lsl:NAME, browser:, webcam or whip: (these three with --view)"
+    "from recording:FILE.mcap), lsl:NAME, browser:, webcam or whip: (these three with --view), none (with a word)"
 )
 PUPIL_PORT = 50020
 
@@ -70,6 +71,7 @@ def open_gaze(spec: str, frames: FrameSource | None = None, *, min_confidence: f
     """Open the source of gaze named by `spec`; raises `SourceError`.
 
     trace:FILE[?unit=norm&time=ms&start=SECONDS&size=1920x1080] - a table of gaze; the options say what it does not.
+    none - no gaze: a word alone selects the object.
     lsl:[NAME][?unit=px&size=WIDTHxHEIGHT] - a stream of the Lab Streaming Layer, which may appear later.
     frames: a trace or a recording plays on their clock. min_confidence: a trace below it everywhere is refused.
     """
@@ -298,4 +300,5 @@ _GAZE: dict[str, Callable[[SourceName, FrameSource | None, float], GazeSource]] 
     "whip": _open_whip_gaze,
     "lsl": open_lsl_gaze,
     "webcam": _refuse_webcam,
+    "none": lambda name, frames, min_confidence: NoGaze(),
 }

@@ -17,11 +17,14 @@ from realtime.media.overlay import draw_overlay
 from realtime.pipeline.context import PipelineOptions
 from realtime.pipeline.control import USER_VERBS
 from realtime.pipeline.pipeline import Pipeline
+from realtime.pipeline.words import WordRequest, describe_answer
 from realtime.session.engine import (
     CancellableProgress,
     check_recognizer,
+    check_word_recognizer,
     open_engine,
     open_recognizer,
+    open_word_recognizer,
     preload_engine,
     resolve_tracker_settings,
 )
@@ -48,6 +51,11 @@ def run(config: RunConfig, view: RunView, *, window: bool = False, stop: threadi
         interrupts = stack.enter_context(InterruptHandler())
         inputs = open_run_inputs(config, view, stack, window=window)
         outputs = open_run_outputs(config, view, stack, inputs, stop)
+        if config.word:
+            check_word_recognizer(config.engine, config.models)
+            outputs.words.put(
+                WordRequest(config.word, reply=lambda answer: view.progress.show_line(describe_answer(answer)))
+            )
         pipeline = _build_pipeline(config, view, inputs, outputs, interrupts)
         stack.callback(pipeline.stop)
         if config.record.file is not None:
@@ -85,6 +93,9 @@ def _build_pipeline(
         observers=tuple(outputs.observers),
         open_recognizer=lambda encoder: open_recognizer(config.engine, config.models, progress, encoder),
         recognizer_share=config.engine.recognizer_share,
+        word_share=config.engine.word_share,
+        words=outputs.words,
+        open_word_recognizer=lambda: open_word_recognizer(config.engine, config.models, progress),
     )
     tracker = config.tracker
     preloaded = None if is_fast else preload_engine(config.engine, config.models, progress)

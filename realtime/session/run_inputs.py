@@ -100,6 +100,8 @@ def _choose_gaze(config: RunConfig) -> str:
         return config.source
     if config.view.enabled:
         return "browser:"
+    if config.word:
+        return "none"
     if name.path is not None and name.path.is_file() and has_recorded_gaze(name.path.parent):
         raise SettingsError(
             f"{redact_source(config.source)} is the video of a headset's recording; --source "
@@ -107,7 +109,7 @@ def _choose_gaze(config: RunConfig) -> str:
         )
     raise SettingsError(
         f"{redact_source(config.source)} has no gaze of its own; add --gaze pupil://HOST:PORT, --gaze lsl: "
-        "or --gaze trace:FILE.csv, or --view or --window to use the mouse"
+        "or --gaze trace:FILE.csv, or --view or --window to use the mouse, or --word to name the object"
     )
 
 

@@ -19,6 +19,7 @@ from realtime.pipeline.observers import ObservedSender, PipelineObserver
 from realtime.pipeline.prometheus import MetricsServer, PrometheusExporter
 from realtime.pipeline.publisher import MessagePublisher
 from realtime.pipeline.request_server import RequestServer
+from realtime.pipeline.words import WordQueue
 from realtime.recording.controller import RecordingController
 from realtime.recording.format import RecordingInfo
 from realtime.robotics.object3d_observer import Object3dObserver, open_object3d
@@ -43,6 +44,7 @@ class RunOutputs:
     calibration_check: CalibrationCheck
     newest: NewestResult
     commands: CommandQueue
+    words: WordQueue
     observers: list[PipelineObserver]
     access: dict[str, str]
     """Who may connect, by output."""
@@ -72,8 +74,9 @@ def open_run_outputs(
     observers += _open_pinch(config, view, stack, inputs, commands)
     if inputs.window is not None:
         inputs.window.on_confirm = lambda: commands.put(make_confirmation("key", _make_notice(view, inputs)))
+    words = inputs.page.words if inputs.page is not None else WordQueue()
     outputs = RunOutputs(
-        socket, publisher, recording, check, newest, commands, observers, {"publish": access.kind}, metrics
+        socket, publisher, recording, check, newest, commands, words, observers, {"publish": access.kind}, metrics
     )
     objects = _open_objects(config, stack, inputs, outputs)
     observers += [objects] if objects is not None else []
@@ -87,7 +90,7 @@ def open_run_outputs(
         observers.append(ServiceObserver(notifier))
     if config.requests:
         access = choose_access(config.access, "requests", config.requests)
-        requests = RequestServer(config.requests, config.publish.stream, commands, now_ns, access)
+        requests = RequestServer(config.requests, config.publish.stream, commands, words, now_ns, access)
         stack.callback(requests.close)
         view.progress.show_line(f"answering requests at {requests.endpoint}")
         report_access(access, requests.endpoint, view)

@@ -17,7 +17,7 @@ STREAMS = ("rtsp", "rtsps", "http", "https", "udp", "rtp", "rtmp", "rtmps", "tcp
 """Kinds of network streams that FFmpeg opens."""
 KINDS = (
     "pupil", "neon", "camera", "file", "recording", "browser", "trace", "lsl", "tobii", "aria", "realsense", "webcam",
-    "whip", *STREAMS,
+    "whip", "none", *STREAMS,
 )  # fmt: skip
 _ALIASES = {"webrtc": "whip"}
 LISTENING = ("udp", "rtp", "tcp", "srt")
@@ -74,7 +74,7 @@ def parse_source(text: str) -> SourceName:
     kind, colon, rest = text.partition(":")
     kind = kind.strip().lower()
     kind = _ALIASES.get(kind, kind)
-    if kind in KINDS and (colon or kind == "webcam"):
+    if kind in KINDS and (colon or kind in ("webcam", "none")):
         return SourceName(kind, _path_of_url(rest) if kind == "file" and rest.startswith("//") else rest)
     path = Path(text.partition("?")[0] if not Path(text).exists() else text)
     ending = path.suffix.lower()

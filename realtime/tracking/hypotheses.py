@@ -7,8 +7,8 @@ Everything is measured on the keyframe's grid: the part of the logits that the p
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
@@ -40,7 +40,7 @@ class Hypothesis:
         Fixations are assumed to be distributed over an object as the distance from its edge, because people fixate
         objects near their centres (Nuthmann & Henderson, "Object-based attentional selection in scene viewing",
         Journal of Vision 2010), and blurred by the gaze's error.
-    fate: common fate, 0..1.
+    fate: common fate, 0..1. word: how well the user's word fits the mask, 0..1; 0 without a word.
     """
 
     candidates: MaskCandidates = field(repr=False)
@@ -54,6 +54,7 @@ class Hypothesis:
     whole_share: float
     gaze_log_ratio: float
     fate: float = 0.0
+    word: float = 0.0
 
     @property
     def area_share(self) -> float:
@@ -66,22 +67,28 @@ def make_hypotheses(
     gaze_px: tuple[float, float],
     deviation_px: float,
     displacements: Sequence[Floats] = (),
+    *,
+    named: Sequence[tuple[tuple[float, float], MaskCandidates]] = (),
+    score_word: Callable[[NDArray[np.bool_]], Floats] | None = None,
 ) -> list[Hypothesis]:
     """Cluster the candidates of some prompts on one keyframe; at least one hypothesis where there is a candidate.
 
-    answers: point and candidates of each prompt. gaze_px, deviation_px: the gaze in the keyframe, and its error, one
-    standard deviation. displacements: (h, w, 2) from the keyframe to earlier frames, on any grid and in its pixels.
+    answers: point and candidates of each prompt by gaze. named: the same of boxes that a word fits, which are
+    candidates but do not support others. score_word: scores (K, h, w) masks by that word, 0..1.
+    gaze_px, deviation_px: the gaze in the keyframe, and its error, one standard deviation.
+    displacements: (h, w, 2) from the keyframe to earlier frames, on any grid and in its pixels.
     """
-    logits = np.stack([_cut_to_grid(candidates) for _, candidates in answers])  # (prompts, K, h, w)
+    prompts = [*answers, *named]
+    logits = np.stack([_cut_to_grid(candidates) for _, candidates in prompts])  # (prompts, K, h, w)
     masks = logits > 0
     count = masks.shape[1]
     flat = masks.reshape(-1, *masks.shape[2:])
     overlap = compute_overlap(flat, flat)
-    best = overlap.reshape(len(flat), len(answers), count)
-    predicted = np.clip(np.stack([candidates.predicted_iou for _, candidates in answers]), 0.0, 1.0)
+    best = overlap.reshape(len(flat), len(prompts), count)
+    predicted = np.clip(np.stack([candidates.predicted_iou for _, candidates in prompts]), 0.0, 1.0)
     inner, outer = ((logits > cut).sum((2, 3)).ravel() for cut in (STABILITY_OFFSET, -STABILITY_OFFSET))
     stability = inner / np.maximum(outer, 1)
-    support = best.max(2).mean(1)
+    support = best[:, : len(answers)].max(2).mean(1)
     levels = [level for each in masks for level in rank_levels(each)]
     is_first = np.array([count > 1 and k % count == 0 for k in range(len(flat))])
     is_whole = np.array([count > 1 and k % count == count - 1 for k in range(len(flat))])
@@ -90,7 +97,7 @@ def make_hypotheses(
     clusters = _cluster(overlap, (best * predicted).max(2).mean(1) + 0.2 * stability, flat.sum((1, 2)), count)
     found = []
     for k, members in clusters:
-        point_px, candidates = answers[k // count]
+        point_px, candidates = prompts[k // count]
         found.append(
             Hypothesis(
                 candidates, k % count, point_px, flat[k], levels[k], float(stability[members].mean()),
@@ -98,6 +105,9 @@ def make_hypotheses(
                 gaze.log_ratio(flat[k]), _measure_fate(flat[k], motions),
             )
         )  # fmt: skip
+    if score_word is not None and found:
+        scores = score_word(np.stack([each.mask for each in found])).tolist()
+        found = [replace(each, word=score) for each, score in zip(found, scores, strict=True)]
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from realtime.tracking.prompter import MaskPrompter, PromptResult
 from realtime.tracking.tracked_mask import MaskProvenance, TrackedMask
 from realtime.tracking.user_overrides import redecode_held_mask
 from realtime.tracking.whole_object import find_addition, has_neighbour, is_nested
+from realtime.tracking.word_search import WordSearch
 from realtime.types import Frame, Mask
 
 MIN_RECALLED_CONFIDENCE = 0.5
@@ -29,8 +31,10 @@ class GazeMaskDecoder:
     level: granularity of the last selected candidate, 0 part to 2 whole; None before, or from a decoder without levels.
     """
 
-    def __init__(self, prompter: MaskPrompter, motion: FlowHistory, settings: SelectionSettings) -> None:
-        self._prompter, self._motion, self._settings = prompter, motion, settings
+    def __init__(
+        self, prompter: MaskPrompter, motion: FlowHistory, settings: SelectionSettings, word: WordSearch
+    ) -> None:
+        self._prompter, self._motion, self._settings, self._word = prompter, motion, settings, word
         self.reset()
 
     def reset(self) -> None:
@@ -91,7 +95,8 @@ class GazeMaskDecoder:
             float(np.clip(candidates.predicted_iou[index], 0, 1)), confidence, answer.decode_ns,
         )  # fmt: skip
         if candidates is not answer.candidates:
-            is_boxed = answer.box_px is not None and any(candidates is each for _, each in answer.voters[:1])
+            boxed = [*answer.voters[: answer.box_px is not None], *answer.named]
+            is_boxed = any(candidates is each for _, each in boxed)
             answer = replace(answer, candidates=candidates, keyframe_px=found.point_px, has_box=is_boxed)
         return TrackedMask(logits, provenance, answer, index, belief)
 
@@ -117,8 +122,10 @@ class GazeMaskDecoder:
 
     def _update_belief(self, answer: PromptResult) -> Belief:
         hypotheses = make_hypotheses(
-            answer.all_candidates, answer.keyframe_px, self._settings.gaze_radii * answer.radius_px, self._moved
-        )
+            answer.all_candidates, answer.keyframe_px, self._settings.gaze_radii * answer.radius_px, self._moved,
+            named=answer.named,
+            score_word=partial(self._word.score_masks, answer.keyframe) if self._word.is_active else None,
+        )  # fmt: skip
         self._judged = answer
         self._belief = update_belief(answer.keyframe, hypotheses, self._settings, self._prior, self._since)
         return self._belief

@@ -32,7 +32,7 @@ class ObjectConfirmer:
         if shown != self._object:
             self._object, self._since_ns = shown, captured_ns
             self.revoke()
-        elif result is not None and result.state in ("preview", "locked"):
+        elif result is not None and result.state in ("preview", "locked") and result.prompt == "gaze":
             self._rest_ns += elapsed_ns
         is_due = 0 < self._dwell_s * 1e9 <= self._rest_ns
         if is_due and self._object is not None and self.confirmation is None:

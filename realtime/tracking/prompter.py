@@ -18,6 +18,7 @@ from realtime.tracking.gaze.estimate import GazeEstimate
 from realtime.tracking.keyframe import Keyframe
 from realtime.tracking.motion.flow_chain import FlowChain
 from realtime.tracking.prompt_box import BoxSource, PromptBox, find_mask_box
+from realtime.tracking.word_search import WordSearch
 from realtime.types import GazeSample, Mask
 
 MAX_SAMPLES = 1024
@@ -65,6 +66,8 @@ class PromptResult:
     decode_ns: begin and end, host.
     has_box: whether the prompt has a box, beyond which no candidate reaches.
     box_px: (4,) x0 y0 x1 y1 in the keyframe, of the object that is probably meant; None without one.
+    named_boxes: such boxes near the prompt that the user's word fits. named: their centres and candidates, as far as
+        they were decoded.
     """
 
     keyframe: Keyframe
@@ -77,6 +80,8 @@ class PromptResult:
     voters: tuple[PointCandidates, ...] = ()
     has_box: bool = False
     box_px: Floats | None = None
+    named_boxes: tuple[Floats, ...] = ()
+    named: tuple[PointCandidates, ...] = ()
 
     @property
     def all_candidates(self) -> list[PointCandidates]:
@@ -97,7 +102,9 @@ class MaskPrompter:
         clock_ns: Callable[[], int],
         settings: PrompterSettings,
         box_source: BoxSource | None = None,
+        word: WordSearch | None = None,
     ) -> None:
+        self._word = word
         self._decoder, self._clock_ns, self._settings, self._box_source = decoder, clock_ns, settings, box_source
         self._recent: deque[tuple[GazeSample, float, float]] = deque(maxlen=MAX_SAMPLES)  # px of their own time
         self._answer: PromptResult | None = None
@@ -111,6 +118,10 @@ class MaskPrompter:
     def reset(self) -> None:
         """Forget everything, as after a change of source."""
         self._recent.clear()
+        self.forget_answers()
+
+    def forget_answers(self) -> None:
+        """Drop the cached results."""
         self._answer = self._mask_answer = None
 
     def add_sample(self, sample: GazeSample, x: float, y: float) -> None:
@@ -150,10 +161,10 @@ class MaskPrompter:
         candidates, decode_ns = self._decode(keyframe, prompt)
         self._answer = PromptResult(
             keyframe, estimate.onset_ns, sample, prompt_px, estimate.radius_px, candidates, decode_ns,
-            box_px=box,
+            box_px=box, named_boxes=self._find_named(keyframe, prompt_px, estimate.radius_px),
         )  # fmt: skip
-        if box is not None and not is_hurried:
-            self.vote()
+        while self.has_box_left and not (is_hurried and (self._answer.named or not self._answer.named_boxes)):
+            self.vote()  # at least one thing that the word names, or its mask would flicker at every keyframe
         return self._answer
 
     def _is_near(self, answer: PromptResult, prompt_px: tuple[float, float], radius_px: float) -> bool:
@@ -165,6 +176,10 @@ class MaskPrompter:
         if found is None or found.confidence < self._settings.least_box_confidence:
             return None
         return self._limit_box(found, keyframe, point_px, radius_px)
+
+    def _find_named(self, keyframe: Keyframe, point_px: tuple[float, float], radius_px: float) -> tuple[Floats, ...]:
+        """Find the boxes near a point that the user's word fits."""
+        return tuple(self._word.find_near(keyframe, point_px, radius_px)) if self._word is not None else ()
 
     @staticmethod
     def _limit_box(
@@ -200,6 +215,13 @@ class MaskPrompter:
         """Decode another point of a result's keyframe, without remembering it."""
         return self._decode(answer.keyframe, Prompt.click(*point_px))[0]
 
+    def decode_box(
+        self, keyframe: Keyframe, box_px: Floats
+    ) -> tuple[tuple[float, float], MaskCandidates, tuple[int, int]]:
+        """Decode a box alone, without remembering it; returns its middle, its candidates, and the decode's times."""
+        x0, y0, x1, y1 = box_px.tolist()
+        return ((x0 + x1) / 2, (y0 + y1) / 2), *self._decode(keyframe, Prompt.box(x0, y0, x1, y1))
+
     def clear_mask_prompt(self) -> None:
         """Drop the cached result of a held mask, as when it is released."""
         self._mask_answer = None
@@ -210,6 +232,10 @@ class MaskPrompter:
         if answer is None or self.has_voted:
             return False
         at = len(answer.voters) - (answer.box_px is not None)
+        if len(answer.named) < len(answer.named_boxes):
+            point, candidates, _ = self.decode_box(answer.keyframe, answer.named_boxes[len(answer.named)])
+            self._answer = replace(answer, named=(*answer.named, (point, candidates)))
+            return True
         if at < 0:
             point = answer.keyframe_px
             candidates, _ = self._decode(answer.keyframe, replace(Prompt.click(*point), box_px=answer.box_px))
@@ -226,13 +252,18 @@ class MaskPrompter:
     @property
     def has_box_left(self) -> bool:
         """Whether the last result has a box that was not decoded yet."""
-        return self._answer is not None and self._answer.box_px is not None and not self._answer.voters
+        answer = self._answer
+        if answer is None:
+            return False
+        return (answer.box_px is not None and not answer.voters) or len(answer.named) < len(answer.named_boxes)
 
     @property
     def has_voted(self) -> bool:
         """Whether all points round the last result were decoded."""
         answer = self._answer
-        return answer is not None and len(answer.voters) == self._settings.voters + (answer.box_px is not None)
+        if answer is None or self.has_box_left:
+            return False
+        return len(answer.voters) == self._settings.voters + (answer.box_px is not None)
 
     def _decode(self, keyframe: Keyframe, prompt: Prompt) -> tuple[MaskCandidates, tuple[int, int]]:
         begin_ns = self._clock_ns()

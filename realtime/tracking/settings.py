@@ -13,7 +13,24 @@ from realtime.tracking.motion.layered_motion import LayerSettings
 from realtime.tracking.motion.optical_flow import MotionSettings
 from realtime.tracking.motion_segmentation import SegmentationSettings
 from realtime.tracking.prompter import PrompterSettings
+from realtime.tracking.word_search import WordState
 from realtime.types import MaskResult
+
+
+@dataclass(frozen=True, slots=True)
+class WordSettings:
+    """Settings of the search for a word.
+
+    alone_s: time without gaze on the picture after which the word alone selects the object, s; the eyes often leave a
+        headset's picture for less.
+    """
+
+    alone_s: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Check that it is a time."""
+        if not 0 <= self.alone_s <= 60:
+            raise ValueError(f"alone_s must be 0 to 60, got {self.alone_s}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +51,7 @@ class TrackerSettings:
     clean: RefinementSettings = field(default_factory=RefinementSettings)
     dwell: DwellSettings = field(default_factory=DwellSettings)
     preview: SegmentationSettings = field(default_factory=SegmentationSettings)
+    word: WordSettings = field(default_factory=WordSettings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +60,7 @@ class TrackerOutput:
 
     result: to be published; None until an object has been fixated.
     should_encode: whether this frame is worth encoding when the encoder is free.
+    word: the word in force; None without one.
     speed: motion of the fastest part of the picture, in shares of its longest side per frame; None if unknown.
     gaze_captured_ns, keyframe_captured_ns: host times of the sample and the keyframe behind `result`; 0 without one.
     """
@@ -51,3 +70,4 @@ class TrackerOutput:
     gaze_captured_ns: int = 0
     keyframe_captured_ns: int = 0
     speed: float | None = None
+    word: WordState | None = None

@@ -23,6 +23,7 @@ from realtime.types import (
     Mask,
     MaskAlternative,
     MaskKind,
+    MaskPrompt,
     MaskResult,
     State,
     TimingNs,
@@ -34,7 +35,7 @@ class MaskProvenance:
     """Keyframe, gaze and decode behind a mask; unchanged while the mask is only carried along.
 
     point_px: the prompting gaze in the newest frame; of a held mask that was decoded again, its prompt point.
-    decode_ns: begin and end, host.
+    decode_ns: begin and end, host. prompt: what selected the object.
     """
 
     keyframe: Keyframe
@@ -44,6 +45,7 @@ class MaskProvenance:
     score: float
     confidence: float
     decode_ns: tuple[int, int]
+    prompt: MaskPrompt = "gaze"
 
     def to_result(
         self, frame: Frame, object_id: int, state: State, mask: Mask | None, confidence: float, now_ns: int
@@ -61,6 +63,7 @@ class MaskProvenance:
             mask=mask,
             timing_ns=TimingNs(self.sample.received_ns, frame.received_ns, *self.decode_ns),
             captured_ns=frame.captured_ns,
+            prompt=self.prompt,
         )
 
 

@@ -20,6 +20,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from engines import Decoder
+from engines.recognition.base import WordQuery
 from realtime.errors import CommandRejected
 from realtime.tracking.dwell.mask_points import map_together
 from realtime.tracking.gaze.estimate import GazeEstimate
@@ -41,6 +42,8 @@ from realtime.tracking.settings import TrackerOutput, TrackerSettings
 from realtime.tracking.shown_mask import ShownMask
 from realtime.tracking.tracked_mask import TrackedMask
 from realtime.tracking.user_overrides import ExternalObjects, UserOverrides, find_next_level
+from realtime.tracking.word_decoding import WordMaskDecoder
+from realtime.tracking.word_search import WordSearch
 from realtime.types import ConfirmationMeans, Frame, GazeSample
 
 __all__ = ["Tracker", "TrackerOutput", "TrackerSettings"]
@@ -68,8 +71,10 @@ class Tracker:
         self._gaze = GazeFilter(use.gaze)
         self._recognized = RecognitionMemory(self._motion)
         self._namer = ObjectNamer(self._recognized)
-        self._prompter = MaskPrompter(decoder, clock_ns, use.prompter, self._recognized)
-        self._decoder = GazeMaskDecoder(self._prompter, self._motion, use.choice)
+        self._word = WordSearch(self._recognized)
+        self._prompter = MaskPrompter(decoder, clock_ns, use.prompter, self._recognized, self._word)
+        self._decoder = GazeMaskDecoder(self._prompter, self._motion, use.choice, self._word)
+        self._word_decoder = WordMaskDecoder(self._prompter, self._motion, self._word, use.word.alone_s)
         self._carrier = MaskCarrier(self._motion, use.carry)
         self._refiner = MaskRefiner(clock_ns, use.clean, use.frame_share, hurry=not frame_time)
         self._shown = ShownMask(clock_ns, use, self._motion, self._refiner)
@@ -96,21 +101,28 @@ class Tracker:
             self._gaze.move(since.map_points, before.captured_ns, frame.captured_ns)
             self._shown.dwell.move(since.map_points)
         self._now_ns = frame.captured_ns if self._frame_time else self._clock_ns()
-        estimate = self._estimate_gaze(self._now_ns)
+        if self._word.expire(self._now_ns):
+            self.set_word(None)
+        estimate = pointer = self._estimate_gaze(self._now_ns)
         warped = self._warp_shown(since)
         if self._overrides.is_held:
             decoded = self._decoder.redecode(warped, self._keyframe)
+        elif self._word_decoder.is_alone(estimate, frame, self._now_ns):
+            estimate = None
+            decoded, pointer = self._word_decoder.decode(warped, self._keyframe, self._now_ns)
         else:
             decoded = self._decode(frame, estimate, warped, is_hurried=not self._frame_time)
         warped, decoded = self._carrier.carry(warped, decoded)
         result = self._shown.update(
-            self._now_ns, frame, estimate, decoded, warped, level=self._decoder.level,
+            self._now_ns, frame, pointer, decoded, warped, level=self._decoder.level,
             is_broken=before is not None and since is None, is_held=self._overrides.is_held,
             is_confirmed=self._confirmer.confirmation is not None,
         )  # fmt: skip
         shown, confirmed = self._shown.mask, self._confirmer.update(result, frame.captured_ns, self._now_ns)
         if result is not None and shown is not None:
-            result = replace(result, label=self._namer.name_object(result.object, shown), confirmed=confirmed)
+            label = self._namer.name_object(result.object, shown)
+            word = self._word.score_candidate(shown.provenance.keyframe, shown.prompt_result.candidates, shown.index)
+            result = replace(result, label=label, confirmed=confirmed, word=word)
         if self._shown.mask is None:
             self._overrides = replace(self._overrides, is_held=False)
         should_encode, origin = self._should_encode(frame), self._shown.provenance
@@ -118,14 +130,14 @@ class Tracker:
             frame, self._now_ns, estimate, self._shown.mask, result, is_decoded=decoded is not None,
             interval_ns=self._refiner.interval_ns,
         )  # fmt: skip
+        output = TrackerOutput(None, should_encode, speed=self._motion.speed, word=self._word.describe(self._keyframe))
         if preview is not None and estimate is not None:
-            sample_ns = estimate.sample.captured_ns
-            return TrackerOutput(preview, should_encode, sample_ns, frame.captured_ns, self._motion.speed)
+            times_ns = estimate.sample.captured_ns, frame.captured_ns
+            return replace(output, result=preview, gaze_captured_ns=times_ns[0], keyframe_captured_ns=times_ns[1])
         if result is None or origin is None:
-            return TrackerOutput(None, should_encode, speed=self._motion.speed)
-        return TrackerOutput(
-            result, should_encode, origin.sample.captured_ns, origin.keyframe.captured_ns, self._motion.speed
-        )
+            return output
+        times_ns = origin.sample.captured_ns, origin.keyframe.captured_ns
+        return replace(output, result=result, gaze_captured_ns=times_ns[0], keyframe_captured_ns=times_ns[1])
 
     def prepare(self, keyframe: Keyframe) -> None:
         """Accept a new keyframe between two frames, decode the current fixation on it, and bring the mask to now."""
@@ -135,7 +147,12 @@ class Tracker:
         if self._overrides.is_held:
             self._decoder.redecode(self._shown.mask, keyframe)
             return
-        self._carrier.carry(None, self._decode(self._frame, self._estimate_gaze(self._now_ns), self._shown.mask))
+        estimate, shown = self._estimate_gaze(self._now_ns), self._shown.mask
+        if self._word_decoder.is_alone(estimate, self._frame, self._now_ns):
+            decoded, _ = self._word_decoder.decode(shown, keyframe, self._now_ns)
+        else:
+            decoded = self._decode(self._frame, estimate, shown)
+        self._carrier.carry(None, decoded)
 
     def refine(self) -> bool:
         """Prompt one point round the last decode, for the frames to come, when there is time; False without need."""
@@ -219,10 +236,21 @@ class Tracker:
         self._overrides = replace(self._overrides, candidate=(answer, index), belief=belief)
 
     def clear(self) -> None:
-        """Show nothing until a new fixation begins; the present one does not count."""
+        """Show nothing until a new fixation begins, and drop the word; the present fixation does not count."""
+        self.set_word(None)
         self._overrides = UserOverrides(cleared_ns=self._now_ns)
         self._shown.clear()
         self._decoder.level = None
+
+    def set_word(self, query: WordQuery | None, seconds: float | None = None) -> None:
+        """Search for a word beside the gaze from the next frame on, or for none; seconds: for how long.
+
+        query: as the recognizer of the keyframes encoded it.
+        """
+        self._word.set_query(query, seconds)
+        for part in (self._prompter, self._word_decoder):
+            part.forget_answers()
+        self._shown.dwell.release_gaze()
 
     def add_external_objects(self, known: ExternalObjects) -> list[int | None]:
         """Remember objects that other programs found; returns their ids, None where the motion to now is unknown."""
@@ -245,6 +273,7 @@ class Tracker:
     def _restart(self) -> None:
         for part in (
             self._motion, self._selector, self._gaze, self._recognized, self._prompter, self._decoder, self._carrier,
+            self._word_decoder,
         ):  # fmt: skip
             part.reset()
         self._shown.restart()

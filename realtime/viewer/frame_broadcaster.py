@@ -137,6 +137,7 @@ def target_fields(message: MaskResult, published_ns: int) -> Mapping[str, Any]:
     """Return the fields of a mask that a page shows. published_ns: when it was ready to be shown, host clock."""
     timing = message.timing_ns
     is_fresh = message.state in ("preview", "locked")
+    is_gazed = is_fresh and message.prompt == "gaze"
     is_decoded = is_fresh and not message.is_guess
     age_ms = (message.frame.timestamp - message.keyframe.timestamp) * 1e3
     return {
@@ -145,11 +146,13 @@ def target_fields(message: MaskResult, published_ns: int) -> Mapping[str, Any]:
         "method": message.method,
         "label": message.label.name if message.label is not None else "",
         "confirmed": asdict(message.confirmed) if message.confirmed is not None else None,
+        "word": None if message.word is None else {"text": message.word.text, "score": round(message.word.score, 3)},
+        "prompt": message.prompt,
         "score": round(message.score, 3),
         "confidence": round(message.confidence, 3),
         "carried_ms": round(message.carried_ms, 1),
         "gaze": [round(message.gaze.x, 1), round(message.gaze.y, 1), round(message.gaze.radius, 1)],
-        "gaze_to_mask_ms": round((published_ns - timing.gaze_received) / 1e6, 1) if is_fresh else None,
+        "gaze_to_mask_ms": round((published_ns - timing.gaze_received) / 1e6, 1) if is_gazed else None,
         "frame_to_mask_ms": round((published_ns - timing.frame_received) / 1e6, 1),
         "keyframe_age_ms": round(age_ms, 1) if is_decoded else None,
         "decode_ms": round((timing.decode_end - timing.decode_start) / 1e6, 1) if is_decoded else None,

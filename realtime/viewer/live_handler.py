@@ -23,6 +23,7 @@ from realtime.viewer.page_messages import (
     SeekRequest,
     UndoRequest,
     ViewRequest,
+    WordChange,
     read_page_frame,
     read_text,
 )
@@ -39,8 +40,13 @@ class LiveHandler(PageHandler):
         page_input: PageInput,
         change_label: Callable[[LabelChange | UndoRequest], None],
         show_notice: Callable[[str], None],
+        set_word: Callable[[str], None],
     ) -> None:
-        """change_label: called with label changes of the page; raises `PageError`. show_notice: on any thread."""
+        """change_label: called with label changes of the page; raises `PageError`. show_notice: on any thread.
+
+        set_word: called with the page's words.
+        """
+        self._set_word = set_word
         self._broadcaster, self._input, self._change_label = broadcaster, page_input, change_label
         self._show_notice = show_notice
         self._client = broadcaster.connect(None, send_frame)
@@ -74,6 +80,8 @@ class LiveHandler(PageHandler):
                 self._input.eyes.change_camera(self._page, on)
             case CalibrationChange(on):
                 self._input.eyes.change_calibration(self._page, on)
+            case WordChange(text):
+                self._set_word(text)
             case SeekRequest():
                 raise PageError("this page is live; it cannot seek")
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Mapping
+from typing import Any
 
 from realtime.comms.messages import HealthMessage
 from realtime.config.viewer import ViewSettings
-from realtime.errors import PageError, RecordingError
+from realtime.errors import CommandRejected, PageError, RecordingError
 from realtime.infra.clock import now_ns
 from realtime.pipeline.control import USER_VERBS, CommandQueue, CommandVerb, UserCommand
 from realtime.pipeline.observers import FrameResult, PipelineObserver
+from realtime.pipeline.words import WordAnswer, WordQueue, WordRequest
 from realtime.sources.browser import BrowserFrames, BrowserGaze
 from realtime.sources.webcam_gaze.gaze_source import WebcamGaze
+from realtime.tracking.word_search import WordState
 from realtime.types import GazeSample
 from realtime.viewer.frame_broadcaster import FrameBroadcaster
 from realtime.viewer.interfaces import HttpResponse, PageHost, SendFrame, SendText
@@ -55,7 +58,8 @@ class LivePage(PipelineObserver, PageHost):
         that connect over WebRTC. source: as the user named it. least_confidence: of gaze samples that are shown.
         clock: names snapshots.
         """
-        self.commands = CommandQueue()
+        self.commands, self.words = CommandQueue(), WordQueue()
+        self._word: dict[str, Any] = {"text": "", "known": False, "found": False, "near": (), "error": ""}
         self.whip = whip
         self.broadcaster = FrameBroadcaster(settings.jpeg_quality, now_ns, least_confidence=least_confidence)
         self._hello = {
@@ -85,10 +89,13 @@ class LivePage(PipelineObserver, PageHost):
         """Send a page `hello` and the current state, and return its handler."""
         health = (self._health,) if self._health else ()
         eyes = (pack_text("eyes", **self._webcam.state_fields()),) if self._webcam is not None else ()
-        for text in (pack_text("hello", **self._hello), *health, *eyes, *self.recording.opening_messages()):
+        word = pack_text("word", **self._word)
+        for text in (pack_text("hello", **self._hello), word, *health, *eyes, *self.recording.opening_messages()):
             send_text(text)
         change_label = self.recording.change_label
-        return LiveHandler(send_text, send_frame, self.broadcaster, self._input, change_label, self.show_notice)
+        return LiveHandler(
+            send_text, send_frame, self.broadcaster, self._input, change_label, self.show_notice, self._set_word
+        )
 
     def on_mask(self, result: FrameResult) -> None:
         """Show a frame with its mask."""
@@ -106,6 +113,28 @@ class LivePage(PipelineObserver, PageHost):
         self._health = pack_text("health", **{**fields, "engine": engine})
         self._server.broadcast(self._health)
         self.recording.send_changes()
+
+    def on_word(self, word: WordState | None) -> None:
+        """Show the word in force, and whether it is found."""
+        if word is None:
+            self._show_word(text="", known=False, found=False, near=())
+        else:
+            self._show_word(text=word.text, known=word.is_known, found=word.is_found)
+
+    def _set_word(self, text: str) -> None:
+        self.words.put(WordRequest(text, reply=self._on_word_answer))
+
+    def _on_word_answer(self, answer: WordAnswer | CommandRejected) -> None:
+        """Show names like an unknown word, or why a word was refused; the word itself comes by `on_word`."""
+        if isinstance(answer, CommandRejected):
+            self._show_word(error=str(answer))
+        else:
+            is_found = self._word["found"] and answer.text == self._word["text"]
+            self._show_word(text=answer.text, known=answer.is_known, near=answer.near, found=is_found)
+
+    def _show_word(self, error: str = "", **fields: Any) -> None:
+        self._word = {**self._word, **fields, "error": error}
+        self._server.broadcast(pack_text("word", **self._word))
 
     def on_command(self, command: UserCommand, result: FrameResult) -> None:
         """Write a snapshot of the frame if the command asks for one."""

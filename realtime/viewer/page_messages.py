@@ -6,12 +6,13 @@ The page sends JSON maps with `t`, and camera frames as bytes. It receives JSON 
 mask. Bytes are: the length of a JSON map (4 bytes, little-endian), the map, then the data that the map describes.
 
     page sends     view {kind}, ack {seq}, sync {n, ms}, source {on, label}, gaze {samples, moved},
-                   command {verb, on, object}, label {object, text, keep}, undo
+                   command {verb, on, object}, label {object, text, keep}, undo, word {text}
                    eyes {on}, calibration {on}, screen {size, page, picture, frame_width}, click {x, y}
                    bytes: {index, ms, eyes}, JPEG
     page receives  hello, verbs {verbs}, health, sync {n}, clock {host_ms}, source {yours, active, label},
                    received {index}, recording {on, file, s, commands}, objects {objects},
                    labels {recording, labels, undo}, notice {text}, refused {reason}
+                   word {text, known, found, near, error}
                    eyes {index, face, closed, calibrating, target, result, note}
                    bytes: {seq, frame, gaze_trail, target, outline}, contours as x, y pairs of uint16, JPEG if frames
                    were requested
@@ -38,6 +39,7 @@ import msgspec
 
 from realtime.errors import PageError
 from realtime.pipeline.control import USER_VERBS, UserCommand
+from realtime.pipeline.words import MAX_WORD_CHARS
 from realtime.recording.labels import ObjectLabel
 from realtime.validation import read_value
 from realtime.viewer.contours import Contour
@@ -177,6 +179,13 @@ class UndoRequest:
     """Undoes the last change of a label."""
 
 
+@dataclass(frozen=True, slots=True)
+class WordChange:
+    """Sets the word that is searched for beside the gaze; "" for none."""
+
+    text: Annotated[str, msgspec.Meta(max_length=MAX_WORD_CHARS, description=f"at most {MAX_WORD_CHARS} characters")]
+
+
 class _CommandFields(msgspec.Struct):
     verb: Any = None
     on: bool = True
@@ -203,6 +212,7 @@ PageMessage = (
     | ScreenClick
     | EyeCameraChange
     | CalibrationChange
+    | WordChange
 )
 
 
@@ -210,7 +220,7 @@ _MESSAGES = {
     "view": ViewRequest, "ack": FrameAck, "sync": ClockSync, "source": PageSourceChange, "gaze": PageGaze,
     "command": _CommandFields, "seek": SeekRequest, "label": _LabelFields, "undo": UndoRequest,
     "screen": ScreenChange, "eyes": EyeCameraChange, "calibration": CalibrationChange,
-    "click": ScreenClick,
+    "click": ScreenClick, "word": WordChange,
 }  # fmt: skip
 
 

@@ -81,6 +81,10 @@ class DwellStateMachine:
             self._shown.level, self._shown.is_level_fixed = level, True
             self.counts["wants"] += 1
 
+    def release_gaze(self) -> None:
+        """Regard the gaze as having left the shown object, as when the user names another one."""
+        self._onset_ns, self._at_px = None, (math.nan, math.nan)
+
     def clear(self) -> None:
         """Drop the shown object; its id is remembered, its dwell time is not."""
         if self._shown is not None:

@@ -12,6 +12,7 @@ import { PointerGaze } from "./pointer_gaze.js";
 import { RecordingPanel } from "./recording_panel.js";
 import { Stage } from "./stage.js";
 import { onThemeChange } from "./theme.js";
+import { WordPanel } from "./word_panel.js";
 
 const HOLD_TIMEOUT_MS = 1000; // after which the hold button is released if there was nothing to hold
 const UPDATE_INTERVAL_MS = 200;
@@ -37,8 +38,9 @@ const stage = new Stage($("stage"), $("picture"), $("overlay"));
 const pointer = new PointerGaze(stage, connection, scheduleDraw);
 const recording = new RecordingPanel(connection);
 const eyes = new EyePanel(connection, stage);
+const word = new WordPanel(connection);
 const view = new LiveView(stage, { state, localVideo, pointer }, { onMaskDrawn });
-const parts = { state, stage, view, localVideo, pointer, recording, series };
+const parts = { state, stage, view, localVideo, pointer, recording, word, series };
 
 function redraw() {
   view.isChanged = true;
@@ -60,6 +62,7 @@ function onClose() {
   // The server announces the source anew, at first that there is none: no reason to stop the camera.
   Object.assign(state, { isOpen: false, latest: null, health: null, source: NO_SOURCE });
   eyes.onClose();
+  word.onClose();
   redraw();
   refresh();
 }
@@ -74,6 +77,7 @@ function onText(message) {
   else if (message.t === "health") state.health = message;
   else if (message.t === "source") onSource(message);
   else if (message.t === "notice") showNotice(message.text);
+  else if (message.t === "word") word.onMessage(message);
   else if (recording.onMessage(message)) state.toggles.record = recording.isOn;
   refresh();
 }
@@ -196,7 +200,7 @@ addEventListener("pagehide", () => localVideo.stop());
 
 // for tests and benchmarks
 window.gazecast = {
-  state, stage, connection, localVideo, recording, eyes,
+  state, stage, connection, localVideo, recording, eyes, word,
   ages: () => series.screen.points.map(([, value]) => value),
   clearAges: () => { series.screen.points.length = 0; },
 };

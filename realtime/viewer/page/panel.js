@@ -20,7 +20,7 @@ const MODES = {
 
 /** Shows the state of the connection, the run and the buttons; called after each change. */
 export function refresh(parts) {
-  const { state, stage, localVideo, pointer } = parts;
+  const { state, stage, localVideo, pointer, word } = parts;
   const { hello, health, source, isOpen } = state;
   const isPageSource = Boolean(hello?.page_frames);
   const isIdle = isOpen && isPageSource && !source.active; // waits for the user to start a source
@@ -39,6 +39,7 @@ export function refresh(parts) {
     button.title = isEnabled ? "" : "not available in this run";
     if ("toggle" in button.dataset) button.setAttribute("aria-pressed", String(state.toggles[button.dataset.verb]));
   }
+  word.enable(isOpen && (hello?.verbs ?? []).length > 0);
   pointer.isEnabled = Boolean(isOpen && hello?.page_gaze && (!isPageSource || localVideo.isRunning));
   stage.element.classList.toggle("pointer-active", pointer.isEnabled);
   showPreparation(isIdle ? null : health, localVideo.isRunning || !isPageSource);
@@ -102,7 +103,9 @@ export function update({ state, stage, view, localVideo, pointer, recording, ser
   if (target) {
     $("card").style.setProperty("--target", stateColour(target.state));
     $("card-object").textContent = target.object ? recording.objects.name(target.object, target.label) : target.state === "preview" ? "a first guess" : "no object yet";
-    $("card-state").textContent = target.state;
+    $("card-state").textContent = target.prompt === "word" && target.state !== "lost" ? `${target.state}, by the word` : target.state;
+    $("card-word").hidden = !(target.word?.score > 0);
+    $("card-word").textContent = target.word ? `“${target.word.text}”` : "";
     $("card-confidence").textContent = target.state === "lost" ? "" : `confidence ${Math.round(100 * target.confidence)} %`;
     $("card-confirmed").hidden = !target.confirmed;
     setText("card-confirmed", target.confirmed ? `✓ confirmed by ${target.confirmed.by}` : "");
@@ -165,7 +168,7 @@ function whyArrowsDoNothing({ isOpen, hello }) {
 }
 
 /** Binds buttons and keys, once. handlers: {onCamera(), onClip(file), onCommand(verb), onMode(name)}. */
-export function bindControls({ state, localVideo, pointer, recording }, handlers) {
+export function bindControls({ state, localVideo, pointer, recording, word }, handlers) {
   $("camera").onclick = $("start-camera").onclick = handlers.onCamera;
   $("clip").onclick = $("start-clip").onclick = () => $("file").click();
   $("file").onchange = () => {
@@ -185,7 +188,7 @@ export function bindControls({ state, localVideo, pointer, recording }, handlers
     if (pointer.onKeyDown(event)) event.preventDefault();
     if (event.repeat || event.defaultPrevented) return;
     const key = event.key.toLowerCase();
-    if (recording.onKey(key)) event.preventDefault();
+    if (recording.onKey(key) || word.onKey(key)) event.preventDefault();
     else if (key === "?") openHelp();
     else if (KEYS[key]) press(KEYS[key]);
     else if (key.startsWith("arrow")) showNotice(whyArrowsDoNothing(state));

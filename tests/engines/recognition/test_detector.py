@@ -13,7 +13,15 @@ from tests.engines.recognition.nanodet_files import write_nanodet
 
 pytest.importorskip("openvino", reason="OpenVINO is not installed")
 
-from engines.recognition.detector import ObjectDetector, locate_cells, select_objects
+from engines.recognition.detector import (
+    MAX_OBJECTS,
+    MIN_SCORE,
+    MIN_WORD_SCORE,
+    ObjectDetector,
+    decode_cells,
+    locate_cells,
+    select_objects,
+)
 
 
 class Reference:
@@ -66,6 +74,10 @@ def test_the_graph_is_that_of_the_network(tmp_path, monkeypatch):
         assert np.abs(found - value).max() <= 2e-3 * max(1.0, np.abs(value).max())
 
 
+def select(*outputs, min_score=MIN_SCORE):
+    return select_objects(*decode_cells(*outputs), min_score, MAX_OBJECTS)
+
+
 def one_object(size, cell, sides_px, name, score=0.9):
     """Outputs of the network with one object: the sides' distances from a cell's centre, px."""
     strides, _ = locate_cells(*size)
@@ -86,7 +98,7 @@ def test_outputs_become_boxes_in_the_pictures_pixels(level):
     strides, centres = locate_cells(*size)
     cell = int(np.flatnonzero(strides == STRIDES[level])[0])
     distances = np.array([2.0, 3.0, 4.5, 1.0]) * STRIDES[level] / 2
-    (found,) = select_objects(*one_object(size, cell, distances, "cup"), size, (2.0, 3.0), (192, 192))
+    (found,) = select(*one_object(size, cell, distances, "cup"), size, (2.0, 3.0), (192, 192))
     x, y = centres[cell]
     wanted = np.array([x - distances[0], y - distances[1], x + distances[2], y + distances[3]]) * [2, 3, 2, 3]
     assert np.allclose(found.box_px, np.clip(wanted, 0, 191), atol=0.1)
@@ -98,11 +110,13 @@ def test_boxes_of_one_object_are_one_and_weak_ones_none():
     size = 64, 96
     scores, sides = one_object(size, 20, (16, 16, 16, 16), "dog", 0.8)
     again, beside = one_object(size, 21, (24, 16, 8, 16), "dog", 0.7)
-    weak, far = one_object(size, 60, (8, 8, 8, 8), "cat", 0.1)
+    weak, far = one_object(size, 60, (8, 8, 8, 8), "cat", 0.15)
     outputs = np.maximum.reduce([scores, again, weak]), sides + beside + far
-    (found,) = select_objects(*outputs, size, (1.0, 1.0), (96, 64))
+    (found,) = select(*outputs, size, (1.0, 1.0), (96, 64))
     assert found.score == pytest.approx(0.8)
-    assert not select_objects(weak, far, size, (1.0, 1.0), (96, 64))
+    assert not select(weak, far, size, (1.0, 1.0), (96, 64))
+    (for_a_word,) = select(weak, far, size, (1.0, 1.0), (96, 64), min_score=MIN_WORD_SCORE)
+    assert for_a_word.name == "cat"
 
 
 def test_pictures_of_any_shape_are_searched_and_boxes_stay_inside(tmp_path):

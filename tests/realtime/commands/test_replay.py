@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 
+import realtime.session.run as run_module
 from engines import EngineSettings, load
 from realtime import Requester
 from realtime.commands.main import main
@@ -26,6 +27,7 @@ from realtime.session.run import run
 from realtime.simulation.device import SimulatedTracker
 from realtime.tracking.tracker import Tracker
 from tests.realtime import scene
+from tests.realtime.disc_recognizer import DiscRecognizer
 from tests.realtime.recording import plain_recordings
 from tests.realtime.waiting import eventually
 
@@ -49,6 +51,8 @@ def live(clip, tmp_path_factory):
         "publish": {"endpoint": "tcp://127.0.0.1:0", "stream": "a test"}, "requests": "tcp://127.0.0.1:0",
     })  # fmt: skip
     stop, view = threading.Event(), Counting()
+    monkeypatch = pytest.MonkeyPatch()
+    monkeypatch.setattr(run_module, "open_word_recognizer", lambda *_: DiscRecognizer())
     thread = threading.Thread(target=run, args=(config, view), kwargs={"stop": stop})
     thread.start()
     try:
@@ -59,12 +63,14 @@ def live(clip, tmp_path_factory):
                 robot.step_alternative()
             robot.hold()
             robot.confirm()
+            robot.set_word("ball", seconds=60)
             eventually(lambda: view.masks() > 30, "masks")
             robot.release()
     finally:
         stop.set()
         thread.join(60)
         device.stop()
+        monkeypatch.undo()
     return RecordingReader(path)
 
 
@@ -117,7 +123,7 @@ def again(recording):
     def make_tracker(decoder, clock_ns):
         return Tracker(decoder, clock_ns, config.tracker, frame_time=recording.about.frame_time)
 
-    replay = ExactReplay(recording, encoder, decoder, make_tracker)
+    replay = ExactReplay(recording, encoder, decoder, make_tracker, DiscRecognizer)
     return list(replay.replay_masks()), replay.summary
 
 
@@ -134,8 +140,9 @@ def test_a_recording_holds_the_whole_run(live):
         assert numbers == list(range(len(numbers)))
     assert all(frame.exact for frame in live.read_frames())
     commands = [command.verb for turn in tracker_calls(live) for command in turn.commands]
-    assert commands == ["know", "next", "hold", "confirm", "hold"]
+    assert commands == ["know", "next", "hold", "confirm", "word", "hold"]
     assert "held" in {mask.state for mask in masks_of(live)}
+    assert {mask.word.text for mask in masks_of(live) if mask.word} == {"ball"}
     assert {mask.confirmed.by for mask in masks_of(live) if mask.confirmed} == {"request"}
     frames = {frame.key for frame in live.read_frames()}
     assert {turn.frame for turn in tracker_calls(live) if turn.frame} <= frames

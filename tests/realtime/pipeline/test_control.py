@@ -36,6 +36,9 @@ class Tracker:
         self.calls.append(("confirm", by, object_id, seen_ns))
         return 4
 
+    def set_word(self, query, seconds):
+        self.calls.append(("set_word", query, seconds))
+
     def clear(self):
         self.calls.append(("clear",))
 
@@ -59,6 +62,7 @@ def test_each_steering_verb_is_one_call():
         ("hold", False),
         ("clear",),
         ("confirm", "key", None, None),
+        ("set_word", None, None),
         ("add_external_objects", KNOWN),
     ]
 

@@ -5,12 +5,19 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from engines import EngineUnavailable
+from engines.recognition.detected_objects import DetectedObjects
+from engines.recognition.name_words import encode_name
+from realtime.errors import CommandRejected
 from realtime.pipeline import recognition
 from realtime.pipeline.context import PipelineContext, PipelineOptions
 from realtime.pipeline.publisher import MessagePublisher
 from realtime.pipeline.recognition import RecognitionWorker
+from realtime.pipeline.words import MAX_WORDS_WAITING, WordAnswer, WordRequest
+from realtime.tracking.word_search import WordState
 from realtime.types import Frame
 
+FOUND = DetectedObjects(("cup", "book"), (), (6, 4))
 FRAME = Frame(np.zeros((4, 6, 3), np.uint8), 0, 0.0, 0, 0)
 
 
@@ -24,7 +31,10 @@ class Recognizer:
         if self.fails:
             raise RuntimeError("broken")
         self.clock[0] += self.cost_ns
-        return ("object",)
+        return FOUND
+
+    def encode_word(self, text):
+        return encode_name(text, FOUND.names)
 
     def close(self):
         self.closed += 1
@@ -55,13 +65,13 @@ def test_searches_take_their_share_of_the_time_of_encoding(clock, share, every):
 def test_every_frame_is_searched_where_every_frame_counts(clock):
     worker = make_worker(Recognizer(clock), recognizer_share=0.0, every_frame=True)
     worker.open_now(None)
-    assert [worker.recognize(FRAME, 100) for _ in range(5)] == [("object",)] * 5
+    assert [worker.recognize(FRAME, 100) for _ in range(5)] == [FOUND] * 5
 
 
 def test_nothing_is_searched_before_the_recognizer_is_open_or_without_one(clock):
     worker = make_worker(None)
     assert worker.recognize(FRAME, 100) is None
-    worker.open(None)
+    worker.open_now(None)
     assert worker.recognize(FRAME, 100) is None
     worker.close()
 
@@ -74,7 +84,7 @@ def test_an_error_is_counted_and_the_run_goes_on(clock):
     assert worker.recognize(FRAME, 100) is None
     assert worker._context.metrics.snapshot(0).dropped == {"recognizer.failed": 1}
     recognizer.fails = False
-    assert worker.recognize(FRAME, 100) == ("object",)
+    assert worker.recognize(FRAME, 100) == FOUND
     worker.close()
     assert recognizer.closed == 1
 
@@ -86,5 +96,70 @@ def test_a_stop_before_the_first_keyframe_opens_nothing(clock):
     worker = RecognitionWorker(context)
     context.stopping.set()
     worker.release()
-    worker.open(None)
+    worker.run(None)
     assert not opened
+
+
+def give_word(worker, text, **options):
+    """Give a word, and return its answer and the tracker's command; the tracker accepts it."""
+    answers = []
+    worker._context.options.words.put(WordRequest(text, reply=answers.append, **options))
+    worker.set_words()
+    commands = worker._context.options.commands.drain()
+    for command in commands:
+        command.reply(None)
+    return answers, commands
+
+
+def test_a_word_opens_a_recognizer_that_searches_only_for_words(clock):
+    recognizer = Recognizer(clock)
+    worker = make_worker(None, open_word_recognizer=lambda: recognizer, recognizer_share=1.0)
+    worker.open_now(None)
+    assert worker.recognize(FRAME, 100) is None
+    answers, (command,) = give_word(worker, "  Cups ", seconds=4.0)
+    assert answers == [WordAnswer("Cups", True)]
+    assert (command.verb, command.text, command.seconds, command.query.is_known) == ("word", "Cups", 4.0, True)
+    assert worker.recognize(FRAME, 100) == FOUND  # at once
+    worker.observe_word(WordState("Cups", True))
+    assert worker.recognize(FRAME, 1000) == FOUND
+    worker.observe_word(None)
+    assert worker.recognize(FRAME, 1000) is None
+
+
+def test_words_are_searched_for_more_often(clock):
+    worker = make_worker(Recognizer(clock, cost_ns=20), recognizer_share=0.05, word_share=0.1)
+    worker.open_now(None)
+    for word, every in ((None, 4), (WordState("cup", True), 2), (WordState("unicorn", False), 4)):
+        worker.observe_word(word)
+        found = [worker.recognize(FRAME, 100) is not None for _ in range(40)]
+        assert set(np.diff(np.flatnonzero(found))[1:]) == {every}
+
+
+def test_an_unknown_word_has_near_names_and_no_word_no_code(clock):
+    worker = make_worker(Recognizer(clock), every_frame=True)
+    worker.open_now(None)
+    worker.recognize(FRAME, 100)
+    (answer,) = give_word(worker, "cup holder")[0]
+    assert not answer.is_known
+    assert "cup" in answer.near
+    answers, (command,) = give_word(worker, " ")
+    assert (answers, command.query) == ([WordAnswer("", False)], None)
+
+
+@pytest.mark.parametrize("error", [EngineUnavailable("no weights"), RuntimeError("broken")])
+def test_a_word_without_a_recognizer_is_refused_with_the_reason(clock, error):
+    def fail():
+        raise error
+
+    worker = make_worker(None, open_word_recognizer=fail)
+    answers, commands = give_word(worker, "cup")
+    assert not commands
+    assert str(error) in str(answers[0])
+    assert isinstance(answers[0], CommandRejected)
+
+
+def test_too_many_words_at_once_are_refused(clock):
+    worker, answers = make_worker(Recognizer(clock)), []
+    for _ in range(MAX_WORDS_WAITING + 1):
+        worker._context.options.words.put(WordRequest("cup", reply=answers.append))
+    assert ["too many words" in str(answer) for answer in answers] == [True]

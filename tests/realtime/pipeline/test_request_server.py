@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 import realtime.pipeline.request_handler as handler_module
+import realtime.session.run as run_module
 from realtime import MaskSubscriber, Requester
+from realtime.comms.request_client import SetWord
 from realtime.comms.requests import pack_request, read_reply
 from realtime.comms.sockets.request_reply import RequestSocket
 from realtime.config.schema import load_config
@@ -16,9 +18,11 @@ from realtime.infra.clock import now_ns
 from realtime.infra.progress import ProgressReporter
 from realtime.pipeline.control import CommandQueue
 from realtime.pipeline.request_server import RequestServer
+from realtime.pipeline.words import WordQueue
 from realtime.session.run import run
 from realtime.simulation.device import SimulatedTracker
 from tests.realtime import scene
+from tests.realtime.disc_recognizer import DiscRecognizer
 from tests.realtime.waiting import eventually
 
 
@@ -51,14 +55,16 @@ def running(tmp_path_factory):
     })  # fmt: skip
     stop, view = threading.Event(), View()
     thread = threading.Thread(target=run, args=(config, view), kwargs={"stop": stop})
-    thread.start()
-    try:
-        eventually(lambda: view.endpoint, "the run")
-        yield view.endpoint, next(line for line in view.lines if "answering" in line).split()[-1]
-    finally:
-        stop.set()
-        thread.join(60)
-        device.stop()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run_module, "open_word_recognizer", lambda *_: DiscRecognizer())
+        thread.start()
+        try:
+            eventually(lambda: view.endpoint, "the run")
+            yield view.endpoint, next(line for line in view.lines if "answering" in line).split()[-1]
+        finally:
+            stop.set()
+            thread.join(60)
+            device.stop()
 
 
 @pytest.fixture
@@ -98,6 +104,25 @@ def test_the_fixated_object_is_confirmed(robot, running):
         assert begun_ns < message.confirmed.at_ns < now_ns()
         with pytest.raises(WireError, match=f"object {object_id + 90} is not on show, {object_id} is"):
             robot.confirm(object_id + 90)
+
+
+def test_a_word_is_searched_for_until_it_is_cleared(robot, running):
+    assert robot.set_word("The balls") == SetWord("The balls", True, ())
+    with MaskSubscriber(running[0]) as subscriber:
+        eventually(lambda: (robot.status()["word"] or {}).get("found"), "the ball")
+        assert robot.status()["word"] == {"text": "The balls", "known": True, "found": True}
+        eventually(lambda: (m := subscriber.newest()) is not None and m.word and m.word.score > 0.5, "its mask")
+        assert robot.set_word("ball pen").near == ("ball",)
+        eventually(lambda: (m := subscriber.newest()) is not None and m.word and m.word.text == "ball pen", "it")
+        assert subscriber.newest(timeout_s=60).word.score == 0
+        assert robot.set_word("").text == ""
+        eventually(lambda: (m := subscriber.newest()) is not None and m.mask is not None and m.word is None, "none")
+    assert robot.status()["word"] is None
+
+
+def test_a_word_ends_after_its_seconds(robot):
+    robot.set_word("ball", seconds=0.2)
+    eventually(lambda: robot.status()["word"] is None, "its end")
 
 
 def test_a_snapshot_has_every_pixel_and_its_mask(robot):
@@ -170,7 +195,7 @@ def test_nonsense_is_answered_and_the_next_request_too(running, robot):
 
 def test_a_waiting_hold_delays_no_other_request_and_is_not_executed_once_refused(monkeypatch):
     commands, held = CommandQueue(), []
-    requests = RequestServer("tcp://127.0.0.1:0", "s", commands, now_ns)
+    requests = RequestServer("tcp://127.0.0.1:0", "s", commands, WordQueue(), now_ns)
 
     def hold():
         with Requester(requests.endpoint, timeout_s=60) as robot:
@@ -196,7 +221,7 @@ def test_a_waiting_hold_delays_no_other_request_and_is_not_executed_once_refused
 
 
 def test_without_a_run_the_refusal_has_a_reason():
-    requests = RequestServer("tcp://127.0.0.1:0", "s", CommandQueue(), now_ns)
+    requests = RequestServer("tcp://127.0.0.1:0", "s", CommandQueue(), WordQueue(), now_ns)
     try:
         with Requester(requests.endpoint, timeout_s=60) as robot:
             assert robot.status()["object"] is None
@@ -210,4 +235,4 @@ def test_without_a_run_the_refusal_has_a_reason():
     finally:
         requests.close()
     assert requests.drop_counts() == {"requests.refused": 3}
-    RequestServer(requests.endpoint, "s", CommandQueue(), now_ns).close()  # the port is free again
+    RequestServer(requests.endpoint, "s", CommandQueue(), WordQueue(), now_ns).close()  # the port is free again

@@ -7,6 +7,7 @@ import pytest
 
 from realtime.tracking.mask_decoding import GazeMaskDecoder
 from realtime.tracking.mask_selection import SelectionSettings
+from realtime.tracking.word_search import WordSearch
 from tests.realtime.tracking.motion.test_layered_motion import disc, scene
 from tests.realtime.tracking.test_mask_carrier import Run
 
@@ -22,7 +23,7 @@ def test_only_probable_masks_of_earlier_keyframes_are_recalled(confidence: float
     run.push(scene(180, 100, 30))
     mask = run.warp(result)
     mask = replace(mask, provenance=replace(mask.provenance, confidence=confidence))
-    decoder = GazeMaskDecoder(cast(Any, None), run.motion, SelectionSettings())
+    decoder = GazeMaskDecoder(cast(Any, None), run.motion, SelectionSettings(), WordSearch(cast(Any, None)))
     keyframe = replace(result.keyframe, index=result.keyframe.index + newer)
     assert (decoder._recall_mask(mask, keyframe) is not None) == recalled
     assert decoder._recall_mask(None, keyframe) is None

@@ -48,6 +48,46 @@ def test_the_best_hypothesis(found: list[MaskCandidates], best: tuple[slice, sli
     assert shown(believe(*found)) == area_of(best)
 
 
+def believe_word(*scores: float, named: tuple[MaskCandidates, ...] = (), words: bool = True) -> Belief:
+    """Believe in an object and one beside the gaze, which a word fits with these scores."""
+    both = candidates([0.9] * 4, OBJECT, BESIDE, OBJECT, BESIDE)
+
+    def score_word(masks: np.ndarray) -> np.ndarray:
+        return np.array([scores[int(_is_beside(mask))] for mask in masks], np.float32)
+
+    hypotheses = make_hypotheses(
+        [(GAZE, both)], GAZE, 60, named=[((0, 0), each) for each in named], score_word=score_word if words else None
+    )
+    return update_belief(KEYFRAME, hypotheses, SelectionSettings())
+
+
+def _is_beside(mask: np.ndarray) -> bool:
+    return bool(mask[60, 110])
+
+
+@given(st.floats(0, 1), st.floats(0, 1))
+def test_a_word_makes_what_it_fits_more_probable_and_one_that_fits_all_alike_changes_nothing(
+    one: float, two: float
+) -> None:
+    without, alike = believe_word(words=False), believe_word(one, one)
+    assert [each.area_share for each in alike.hypotheses] == [each.area_share for each in without.hypotheses]
+    assert alike.probabilities == pytest.approx(without.probabilities)
+    low, high = sorted((one, two))
+    first = without.hypotheses[0].mask
+    believed = believe_word(*((low, high) if _is_beside(first) else (high, low)))
+    assert np.array_equal(believed.hypotheses[0].mask, first)
+    assert believed.probabilities[0] >= without.probabilities[0] - 1e-9
+    assert believed.confidence >= without.confidence - 1e-9
+
+
+def test_the_box_of_a_word_adds_candidates_but_no_support() -> None:
+    group = candidates([0.9] * 4, *[GROUP] * 4)
+    with_box, without = believe_word(0, 0, named=(group,)), believe_word(0, 0)
+    assert len(with_box.hypotheses) == len(without.hypotheses) + 1
+    supports = {each.area_share: each.support for each in with_box.hypotheses}
+    assert all(supports[each.area_share] == pytest.approx(each.support) for each in without.hypotheses)
+
+
 @pytest.mark.parametrize("remembered", [PART, OBJECT, GROUP])
 def test_the_mask_of_the_earlier_keyframe_is_preferred(remembered: tuple[slice, slice]) -> None:
     alone = believe(candidates([0.9], remembered))

@@ -30,7 +30,17 @@ class Boxes:
         return self.box
 
 
-def decode(source, point=None, settings=None, remembered=None, is_hurried=False):
+class Named:
+    """Finds the boxes of a word."""
+
+    def __init__(self, *boxes_px):
+        self.boxes = [np.array(box, np.float32) for box in boxes_px]
+
+    def find_near(self, keyframe, point_px, radius_px):
+        return self.boxes
+
+
+def decode(source, point=None, settings=None, remembered=None, is_hurried=False, word=None):
     """The prompts that reach the decoder for one fixation, and the result."""
     encoder, decoder = load(EngineSettings(backend="fake"), None)
     prompts, decode = [], decoder.decode
@@ -41,7 +51,7 @@ def decode(source, point=None, settings=None, remembered=None, is_hurried=False)
     motion.push(frame)
     x, y = point or scene.centre(0)
     sample = GazeSample(x, y, "px", 1.0, 0.0, 0, 0)
-    prompter = MaskPrompter(decoder, lambda: 0, settings or PrompterSettings(), source)
+    prompter = MaskPrompter(decoder, lambda: 0, settings or PrompterSettings(), source, word)
     prompter.add_sample(sample, x, y)
     estimate = GazeEstimate("fixation", (x, y), 0, sample, 0.0, 10.0)
     keyframe = Keyframe.from_frame(frame, encoder.encode(image), 1, 1)
@@ -60,6 +70,21 @@ def test_a_box_is_prompted_beside_the_point_and_its_candidates_are_hypotheses_to
     assert not prompter.has_box_left
     assert [prompter.vote() for _ in range(5)] == [True] * 4 + [False]
     assert len(prompter.answer.all_candidates) == 6
+
+
+def test_boxes_of_a_word_are_prompted_alone_one_of_them_before_the_frame_that_waits():
+    word = Named((20.0, 80.0, 100.0, 160.0), (200.0, 10.0, 260.0, 60.0))
+    prompts, result, prompter = decode(Boxes((30.0, 90.0, 90.0, 150.0)), is_hurried=True, word=word)
+    assert [prompt.box_px is None for prompt in prompts] == [True, False]
+    assert not len(prompts[1].points_px)
+    assert np.array_equal(prompts[1].box_px, word.boxes[0])
+    assert len(result.all_candidates) == 1
+    assert [point for point, _ in result.named] == [(60.0, 120.0)]
+    while prompter.has_box_left:
+        assert prompter.vote()
+    assert np.array_equal(prompts[2].box_px, word.boxes[1])
+    assert (len(prompter.answer.named), len(prompter.answer.voters)) == (2, 1)
+    assert [prompter.vote() for _ in range(5)] == [True] * 4 + [False]
 
 
 def test_a_box_is_left_for_idle_time_while_a_frame_waits():

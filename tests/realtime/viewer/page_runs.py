@@ -42,12 +42,18 @@ class AddressView:
 
 @contextlib.contextmanager
 def serve_run(
-    source: str, folder: Path | None = None, *, gaze: str = "", webcam: dict[str, object] | None = None, **view: object
+    source: str,
+    folder: Path | None = None,
+    *,
+    gaze: str = "",
+    webcam: dict[str, object] | None = None,
+    engine: dict[str, object] | None = None,
+    **view: object,
 ) -> Iterator[str]:
-    """Run it and give the page's address. folder: of recordings. webcam, view: their settings."""
+    """Run it and give the page's address. folder: of recordings. webcam, engine, view: their settings."""
     config = load_config(None, {
         "source": source, "gaze": gaze, "webcam": webcam or {}, "publish": {"endpoint": "tcp://127.0.0.1:0"},
-        "engine": {"backend": "fake"}, "view": {"enabled": True, "port": 0, **view},
+        "engine": {"backend": "fake", **(engine or {})}, "view": {"enabled": True, "port": 0, **view},
         "record": {} if folder is None else {"folder": str(folder)},
     })  # fmt: skip
     run_view, stop = AddressView(), threading.Event()

@@ -49,7 +49,7 @@ def test_a_peer_that_does_not_answer_is_aborted_and_its_messages_counted(monkeyp
 
     async def serve():
         loop = asyncio.get_running_loop()
-        parts = FrameBroadcaster(80, lambda: 0), PageInput(None, None, CommandQueue()), None, None
+        parts = FrameBroadcaster(80, lambda: 0), PageInput(None, None, CommandQueue()), None, None, None
         host = SimpleNamespace(on_connect=lambda send_text, send_frame: LiveHandler(send_text, send_frame, *parts))
         connection = connections.WebSocketConnection(
             socket, host, loop, count_refused=lambda: refused.append(1), abort=lambda: aborted.append(1)

@@ -54,6 +54,16 @@ def is_tinted(image: np.ndarray, number: int) -> bool:
     return bool((inside.max(1) - inside.min(1)).mean() > 12)
 
 
+def test_names_of_the_user_replace_recognized_ones_in_every_export(tmp_path: Path) -> None:
+    path = record(tmp_path / "a.mcap", [*run(10, 1, recognized="bowl"), *run(10, 3, recognized="dog"), *run(10, 4)])
+    exported(path, ExportTargets(csv=tmp_path / "a.csv", coco=tmp_path / "set", every_s=0))
+    with (tmp_path / "a.csv").open() as file:
+        assert [row["label"] for row in csv.DictReader(file)] == ["cup", "dog", ""]
+    written = json.loads((tmp_path / "set" / "annotations" / "instances_default.json").read_text())
+    assert {each["name"] for each in written["categories"]} >= {"cup", "dog"}
+    assert "bowl" not in json.dumps(written)
+
+
 # -- video ------------------------------------------------------------------------------------------------------------
 
 

@@ -1,0 +1,77 @@
+"""A run without eyes, in which a word alone selects, and is repeated to the byte."""
+
+from functools import partial
+
+import pytest
+
+import realtime.session.run as run_module
+from engines import EngineSettings, EngineUnavailable, ModelError, load
+from realtime.commands.replay import read_recorded_config
+from realtime.comms.messages import read_message
+from realtime.config.schema import load_config
+from realtime.errors import SettingsError
+from realtime.infra.progress import ProgressReporter
+from realtime.recording.exact_replay import ExactReplay
+from realtime.recording.reader import RecordingReader
+from realtime.session.engine import check_word_recognizer
+from realtime.session.run import run
+from realtime.tracking.tracker import Tracker
+from tests.realtime import scene
+from tests.realtime.disc_recognizer import DiscRecognizer
+
+
+class LinesView:
+    def __init__(self):
+        self.progress, self.lines = ProgressReporter(), []
+        self.progress.show_line = self.lines.append
+
+    def on_page(self, address):
+        pass
+
+    def on_ready(self, source, endpoint):
+        pass
+
+    def on_health(self, health):
+        pass
+
+
+def make_config(tmp_path, **more):
+    clip, _ = scene.write_clip(tmp_path, 40)
+    return load_config(None, {
+        "source": f"file:{clip}?realtime=0", "engine": {"backend": "fake"},
+        "publish": {"endpoint": "tcp://127.0.0.1:0"}, **more,
+    })  # fmt: skip
+
+
+def test_a_word_alone_selects_and_the_run_is_repeated_to_the_byte(tmp_path, monkeypatch):
+    monkeypatch.setattr(run_module, "check_word_recognizer", lambda *_: None)
+    monkeypatch.setattr(run_module, "open_recognizer", lambda *_: DiscRecognizer())
+    path, view = tmp_path / "run.mcap", LinesView()
+    run(make_config(tmp_path, word="red balls", record={"file": str(path), "frames": "png"}), view)
+    assert "searching for 'red balls'" in view.lines
+    recording = RecordingReader(path)
+    messages = [read_message(entry.topic, entry.data) for entry in recording.read_entries(("mask",))]
+    shown = [message for message in messages if message.mask is not None]
+    assert len(shown) > 20
+    assert {(each.prompt, each.gaze.confidence, each.word.text) for each in shown} == {("word", 0, "red balls")}
+    assert len({each.object for each in shown}) == 1
+    assert scene.iou(shown[-1].mask, scene.truth(shown[-1].frame.index)) > 0.8
+    config = read_recorded_config(recording)
+    encoder, decoder = load(config.engine, None)
+    make_tracker = partial(Tracker, settings=config.tracker, frame_time=recording.about.frame_time)
+    replay = ExactReplay(recording, encoder, decoder, make_tracker, DiscRecognizer)
+    assert list(replay.replay_masks())
+    assert replay.summary.masks == replay.summary.identical == len(messages)
+
+
+def test_a_run_without_gaze_needs_a_word(tmp_path):
+    with pytest.raises(SettingsError, match="or --word to name the object"):
+        run(make_config(tmp_path), LinesView())
+
+
+def test_a_word_without_a_recognizer_is_refused_before_the_start(tmp_path):
+    with pytest.raises(EngineUnavailable, match="a word needs a recognizer"):
+        run(make_config(tmp_path, word="cup", engine={"backend": "fake", "recognizer": "off"}), LinesView())
+    with pytest.raises(ModelError, match="gazecast models pull nanodet"):
+        check_word_recognizer(EngineSettings(backend="fake"), tmp_path)
+    check_word_recognizer(EngineSettings(backend="fake", recognizer="nanodet"), tmp_path)
