@@ -186,7 +186,7 @@ def camera_from_dict(fields: Mapping[str, Any]) -> CameraModel:
         return camera_class((width, height), fx, fy, cx, cy, tuple(float(value) for value in fields["coefficients"]))
     except KeyError as error:
         raise CalibrationError(f"the camera has no {error}, or a model other than pinhole and fisheye") from None
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise CalibrationError(f"the camera's numbers do not read as numbers: {error}") from None
 
 

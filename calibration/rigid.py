@@ -137,7 +137,7 @@ class RigidTransform:
             return cls.from_quaternion(fields["quaternion_xyzw"], fields["translation_m"])
         except KeyError as error:
             raise CalibrationError(f"a pose needs translation_m and quaternion_xyzw, {error} is missing") from None
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise CalibrationError(f"the numbers of a pose do not read as numbers: {error}") from None
 
 

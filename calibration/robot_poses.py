@@ -86,7 +86,7 @@ def _parse_pose(fields: Mapping[str, Any]) -> RigidTransform:
     if "matrix" in fields:
         try:
             return RigidTransform.from_matrix(fields["matrix"])
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise CalibrationError(f"the matrix does not read as 4 x 4 numbers: {error}") from None
     return RigidTransform.from_dict(fields)
 

@@ -78,6 +78,6 @@ class UncertainTransform:
         """Parse the result of `to_dict`."""
         try:
             covariance = np.array(fields["covariance"], np.float64).reshape(6, 6)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise CalibrationError(f"a pose needs a covariance of 36 numbers: {error}") from None
         return cls(RigidTransform.from_dict(fields), covariance)

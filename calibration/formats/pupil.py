@@ -55,7 +55,7 @@ def _camera(origin: str, size: tuple[int, int], fields: Any) -> CameraModel:
         matrix = np.array(fields["camera_matrix"], np.float64).reshape(3, 3)
         coefficients = np.array(fields["dist_coefs"], np.float64).ravel()
         kind = fields["cam_type"]
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise CalibrationError(f"{origin}: the camera of {size[0]} x {size[1]} is broken: {error}") from None
     if kind == "fisheye":
         return FisheyeCamera.from_matrix(size, matrix, coefficients)

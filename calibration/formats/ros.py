@@ -108,7 +108,7 @@ def _apply_region(
         return *size, matrix
     try:
         left, top, wide, high = (int(region.get(name, 0)) for name in ("x_offset", "y_offset", "width", "height"))
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise CalibrationError(f"{origin}: roi is no region: {error}") from None
     wide, high = wide or size[0] - left, high or size[1] - top
     if min(left, top) < 0 or min(wide, high) < 1 or left + wide > size[0] or top + high > size[1]:

@@ -89,7 +89,7 @@ class GazeCalibration:
                 GazeValidation.from_dict(validation) if validation is not None else None,
                 (dx, dy),
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise CalibrationError(f"this is no gaze calibration: {error!s:.80}; calibrate again") from None
         if not (math.hypot(dx, dy) <= MAX_OFFSET_DEG * 1.001 and 0 <= calibration.radius_deg < math.inf):
             raise CalibrationError(

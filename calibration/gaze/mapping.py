@@ -86,7 +86,7 @@ class GazeMap:
         try:
             kind = fields["kind"]
             arrays = {name: np.array(fields[name], np.float64) for name in _ARRAYS}
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise GazeFitError(f"this is no gaze map: {error!s:.80}") from None
         count = len(arrays["weights"])
         shapes = {

@@ -117,7 +117,7 @@ class ScreenCalibration:
             reference_mm, opening, lid_deg = (float(values[key]) for key in ("reference_mm", "opening", "lid_deg"))
             model = ScreenModel(reference_mm, opening, lid_deg, (gain_x, gain_y), (offset_x, offset_y))
             calibration = cls(model, GazeCalibration.from_dict(fields["gaze"]), float(fields["distance_mm"]))
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise CalibrationError(f"this is no calibration of a screen: {error!s:.80}; calibrate again") from None
         numbers = (reference_mm, opening, lid_deg, gain_x, gain_y, offset_x, offset_y, calibration.distance_mm)
         if (

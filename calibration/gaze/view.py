@@ -120,7 +120,7 @@ def view_from_dict(fields: dict[str, Any]) -> FieldView:
     try:
         wide, high = (int(side) for side in fields["size"])
         degree_px = float(fields.get("degree_px", 0.0))
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         raise CalibrationError("the view has neither a camera nor a size; calibrate again") from None
     if not 0 <= degree_px < math.inf:
         raise CalibrationError(f"the view has {degree_px:g} px per degree; calibrate again")

@@ -106,6 +106,7 @@ def _from_file(name: str, read: Callable[[Path], object]) -> Callable[[bytes], o
 
     def write_and_read(data: bytes) -> object:
         path = FOLDER / name
+        path.parent.mkdir(exist_ok=True)
         path.write_bytes(data)
         return read(path)
 
@@ -511,6 +512,7 @@ _KEY = {"graph": "encoder", "cpu": "x"}
 
 def _read_note(path: Path) -> None:
     """Read a note of the engines' cache in each way in which it is read."""
+    path.with_suffix(".onnx").write_bytes(b"graph")
     for use in (
         lambda: find_cached(path.with_suffix(".onnx"), _KEY),
         lambda: read_verdict(path.parent, "encoder", _KEY),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from realtime.errors import SourceError
 from realtime.sources.gaze_files.layouts import FoundLayout, Row, find_layout
 
 _SAMPLE = re.compile(r"\d+(\.\d+)?\s")
-_DISPLAY = re.compile(r"MSG\s+\S+\s+DISPLAY_COORDS\s*=?\s+0\s+0\s+(\d+)\s+(\d+)")
+_DISPLAY = re.compile(r"MSG\s+\S+\s+DISPLAY_COORDS\s*=?\s+0\s+0\s+(\d{1,9})\s+(\d{1,9})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,8 @@ def read_json_lines(path: Path, text: str) -> GazeRows:
             cells = _to_cells("ts", fields.get("ts"), "gp", fields["gp"])
             rows.append(NumberedRow(number, {**cells, "s": str(fields.get("s", 0))}))
         elif start_s is None and all(isinstance(fields.get(name), int) for name in ("ts", "vts")):
-            start_s = (fields["ts"] - fields["vts"]) / 1e6
+            with suppress(OverflowError):
+                start_s = (fields["ts"] - fields["vts"]) / 1e6
     if found is None or not rows:
         raise SourceError(
             f"{path} holds no gaze of Tobii Pro Glasses; expected its gazedata.gz, or a CSV with timestamp,x,y"
