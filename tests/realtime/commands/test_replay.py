@@ -6,6 +6,7 @@ import signal
 import threading
 from contextlib import suppress
 from dataclasses import replace
+from itertools import groupby
 
 import pytest
 
@@ -61,7 +62,7 @@ def live(clip, tmp_path_factory):
             robot.everything(points_per_side=6)
             with suppress(WireError):  # without an alternative it is refused, and recorded all the same
                 robot.step_alternative()
-            robot.hold()
+            eventually(lambda: is_held(robot), "a hold")
             with suppress(WireError):  # the clip may have begun anew, and the object be lost
                 robot.confirm()
             robot.set_word("ball", seconds=60)
@@ -73,6 +74,13 @@ def live(clip, tmp_path_factory):
         device.stop()
         monkeypatch.undo()
     return RecordingReader(path)
+
+
+def is_held(robot):
+    """Hold the shown object; False where the clip begins anew, and nothing is on show for a moment."""
+    with suppress(WireError):
+        return bool(robot.hold())
+    return False
 
 
 class Counting:
@@ -140,7 +148,8 @@ def test_a_recording_holds_the_whole_run(live):
         numbers = [unpack(entry.data)["seq"] for entry in entries if entry.topic == topic]
         assert numbers == list(range(len(numbers)))
     assert all(frame.exact for frame in live.read_frames())
-    commands = [command.verb for turn in tracker_calls(live) for command in turn.commands]
+    verbs = [command.verb for turn in tracker_calls(live) for command in turn.commands]
+    commands = [verb for verb, _ in groupby(verbs)]  # a hold may take several attempts
     assert commands == ["know", "next", "hold", "confirm", "word", "hold"]
     assert "held" in {mask.state for mask in masks_of(live)}
     assert {mask.word.text for mask in masks_of(live) if mask.word} == {"ball"}
