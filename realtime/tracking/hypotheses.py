@@ -24,6 +24,8 @@ SAME_IOU = 0.8
 """Candidates with at least this IoU are one hypothesis."""
 MIN_PIXELS = 4
 """Smaller masks on the grid are no object."""
+MAX_LOGIT = 6.0
+"""Log-odds at which a candidate is certain of a pixel, where several are averaged."""
 MIN_RATIO = 1e-3
 """Floor of the likelihood ratio of a gaze point far from a mask."""
 
@@ -41,6 +43,7 @@ class Hypothesis:
         objects near their centres (Nuthmann & Henderson, "Object-based attentional selection in scene viewing",
         Journal of Vision 2010), and blurred by the gaze's error.
     fate: common fate, 0..1. word: how well the user's word fits the mask, 0..1; 0 without a word.
+    prompt_index: which of the prompts gave it. members: candidates of its cluster, and the index of each.
     """
 
     candidates: MaskCandidates = field(repr=False)
@@ -55,11 +58,22 @@ class Hypothesis:
     gaze_log_ratio: float
     fate: float = 0.0
     word: float = 0.0
+    prompt_index: int = 0
+    members: tuple[tuple[MaskCandidates, int], ...] = field(default=(), repr=False)
 
     @property
     def area_share(self) -> float:
         """The mask's share of the picture."""
         return np.count_nonzero(self.mask) / self.mask.size
+
+    def average(self) -> Hypothesis:
+        """Average the log-odds of the cluster's candidates: they err differently along the edge."""
+        if len(self.members) < 2:
+            return self
+        logits = self.candidates.logits.copy()
+        parts = (np.clip(each.logits[k], -MAX_LOGIT, MAX_LOGIT) for each, k in self.members)
+        logits[self.index] = sum(parts) / len(self.members)
+        return replace(self, candidates=replace(self.candidates, logits=logits), members=())
 
 
 def make_hypotheses(
@@ -103,6 +117,8 @@ def make_hypotheses(
                 candidates, k % count, point_px, flat[k], levels[k], float(stability[members].mean()),
                 float(support[k]), float(is_first[members].mean()), float(is_whole[members].mean()),
                 gaze.log_ratio(flat[k]), _measure_fate(flat[k], motions),
+                prompt_index=k // count,
+                members=tuple((prompts[each // count][1], each % count) for each in members.tolist()),
             )
         )  # fmt: skip
     if score_word is not None and found:

@@ -10,7 +10,7 @@ import numpy as np
 from engines import Floats
 from realtime.tracking.dwell.mask_points import is_near
 from realtime.tracking.gaze.estimate import GazeEstimate
-from realtime.tracking.hypotheses import keyframe_masks, make_hypotheses, rank_levels
+from realtime.tracking.hypotheses import Hypothesis, keyframe_masks, make_hypotheses, rank_levels
 from realtime.tracking.keyframe import Keyframe
 from realtime.tracking.mask_selection import Belief, SelectionSettings, discount, update_belief
 from realtime.tracking.motion.optical_flow import FlowHistory
@@ -43,6 +43,7 @@ class GazeMaskDecoder:
         self._judged: PromptResult | None = None
         self._prior: Belief | None = None  # with which `_judged` was judged
         self._belief: Belief | None = None
+        self._averaged: tuple[Hypothesis, Hypothesis] | None = None  # the last best one before and after averaging
         self._moved: list[Floats] = []  # motion before the keyframe of `_judged`
         self._since: Floats | None = None  # from it back to the keyframe of `_prior`
         self._level_key: tuple[object, ...] | None = None  # what `_level_index` was found for
@@ -95,10 +96,17 @@ class GazeMaskDecoder:
             float(np.clip(candidates.predicted_iou[index], 0, 1)), confidence, answer.decode_ns,
         )  # fmt: skip
         if candidates is not answer.candidates:
-            boxed = [*answer.voters[: answer.box_px is not None], *answer.named]
-            is_boxed = any(candidates is each for _, each in boxed)
+            is_boxed = self._is_boxed(found)
             answer = replace(answer, candidates=candidates, keyframe_px=found.point_px, has_box=is_boxed)
         return TrackedMask(logits, provenance, answer, index, belief)
+
+    def _is_boxed(self, found: Hypothesis) -> bool:
+        """Return whether a box was prompted for a hypothesis of the last judged result."""
+        judged = self._judged
+        if judged is None:
+            return False
+        has_box = judged.box_px is not None and found.prompt_index == 1
+        return has_box or found.prompt_index >= len(judged.all_candidates)
 
     def _recall_mask(self, warped: TrackedMask | None, keyframe: Keyframe) -> Mask | None:
         """Recall the shown mask of an earlier keyframe, if it is more probably right than wrong."""
@@ -127,8 +135,16 @@ class GazeMaskDecoder:
             score_word=partial(self._word.score_masks, answer.keyframe) if self._word.is_active else None,
         )  # fmt: skip
         self._judged = answer
-        self._belief = update_belief(answer.keyframe, hypotheses, self._settings, self._prior, self._since)
+        belief = update_belief(answer.keyframe, hypotheses, self._settings, self._prior, self._since)
+        self._belief = replace(belief, hypotheses=(self._average(belief.hypotheses[0]), *belief.hypotheses[1:]))
         return self._belief
+
+    def _average(self, best: Hypothesis) -> Hypothesis:
+        """Average the candidates of the best hypothesis; later votes for the same one change its mask no more."""
+        before = self._averaged
+        if before is None or before[0].candidates is not best.candidates or before[0].index != best.index:
+            self._averaged = before = best, best.average()
+        return replace(best, candidates=before[1].candidates)
 
     def _measure_motion(self, index: int, interval_ns: float) -> None:
         """Measure the motion before a keyframe, over each time of the settings and since the prior's keyframe."""

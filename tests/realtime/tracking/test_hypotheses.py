@@ -123,3 +123,24 @@ def test_granularity_is_ranked_by_area_in_any_order() -> None:
     areas = [np.asarray(logits(area)[0] > 0) for area in (OBJECT, GROUP, PART, OBJECT)]
     assert rank_levels(np.stack(areas)) == (None, 2, 0, 1)
     assert rank_levels(np.stack(areas[:1])) == (None,)
+
+
+def test_the_mask_of_a_hypothesis_is_averaged_over_its_candidates() -> None:
+    wider = candidates([0.9] * 4, FLOOD, FLOOD, (slice(40, 90), slice(40, 104)), FLOOD)
+    wider.logits[2, 40:90, 100:104] = 2
+    chosen = next(each for each in find(FOUR, wider) if each.level == 1 or each.first_share)
+    averaged = chosen.average()
+    assert len(chosen.members) == 3, "twice of the one, once of the other"
+    assert np.array_equal(averaged.candidates.logits[averaged.index], (2 * FOUR.logits[2] + wider.logits[2]) / 3)
+    others = [k for k in range(4) if k != chosen.index]
+    assert np.array_equal(averaged.candidates.logits[others], chosen.candidates.logits[others])
+    assert averaged.average() is averaged
+
+
+def test_a_candidate_that_is_far_too_certain_does_not_decide_alone() -> None:
+    certain = candidates([0.9] * 4, OBJECT, OBJECT, OBJECT, OBJECT)
+    certain.logits[:] *= 100
+    certain.logits[:, 40:42, 40:100] = -500
+    chosen = max(find(FOUR, certain), key=lambda each: len(each.members))
+    least = chosen.average().candidates.logits[chosen.index].min()
+    assert least >= -6
