@@ -32,7 +32,8 @@ class PrompterSettings:
     keyframe_gaze_s: the median of the samples within this window round a keyframe's time is the gaze in it; a frame's
         exposure and interval are about as long.
     reprompt_radii: a fixation that has moved on its object by so many error radii is decoded again.
-    voters: number of points on the circle of the error radius that are prompted too, one at a time; 0 for none.
+    voters: number of points on the circle of the error radius that are prompted too, one at a time, where no box is;
+        0 for none.
     least_box_confidence: the box of a recognized object of at least this score is prompted beside the point.
     memory_box: without one, the box of the shown mask, carried from an earlier keyframe, is prompted beside the point,
         if that mask is more probably right than wrong. It makes masks of single objects better where keyframes are
@@ -62,7 +63,7 @@ class PromptResult:
     onset_ns: of the fixation; unused for a mask's prompt.
     sample, keyframe_px: the gaze sample, and the prompt point in the keyframe, px.
     voters: points with their own candidates, as far as they were decoded: the prompt's point with `box_px` beside it,
-        if there is such a box, then points round it.
+        if there is such a box, or else points round it.
     decode_ns: begin and end, host.
     has_box: whether the prompt has a box, beyond which no candidate reaches.
     box_px: (4,) x0 y0 x1 y1 in the keyframe, of the object that is probably meant; None without one.
@@ -227,20 +228,19 @@ class MaskPrompter:
         self._mask_answer = None
 
     def vote(self) -> bool:
-        """Decode the next point round the last result, in some 8 ms; False when there was nothing to do."""
+        """Decode the box or the next point round the last result, in some 8 ms; False when there was nothing to do."""
         answer, count = self._answer, self._settings.voters
         if answer is None or self.has_voted:
             return False
-        at = len(answer.voters) - (answer.box_px is not None)
         if len(answer.named) < len(answer.named_boxes):
             point, candidates, _ = self.decode_box(answer.keyframe, answer.named_boxes[len(answer.named)])
             self._answer = replace(answer, named=(*answer.named, (point, candidates)))
             return True
-        if at < 0:
+        if answer.box_px is not None:
             point = answer.keyframe_px
             candidates, _ = self._decode(answer.keyframe, replace(Prompt.click(*point), box_px=answer.box_px))
         else:
-            angle = 0.3 + at * (2 * math.pi / count)  # not along the picture's axes, as edges often are
+            angle = 0.3 + len(answer.voters) * (2 * math.pi / count)  # not along the picture's axes, as edges often are
             x, y = answer.keyframe_px
             ring = x + answer.radius_px * math.cos(angle), y + answer.radius_px * math.sin(angle)
             width, height = answer.keyframe.size
@@ -259,11 +259,11 @@ class MaskPrompter:
 
     @property
     def has_voted(self) -> bool:
-        """Whether all points round the last result were decoded."""
+        """Whether all points round the last result were decoded, or its box, beside which they only outvote it."""
         answer = self._answer
         if answer is None or self.has_box_left:
             return False
-        return len(answer.voters) == self._settings.voters + (answer.box_px is not None)
+        return len(answer.voters) == (self._settings.voters if answer.box_px is None else 1)
 
     def _decode(self, keyframe: Keyframe, prompt: Prompt) -> tuple[MaskCandidates, tuple[int, int]]:
         begin_ns = self._clock_ns()
