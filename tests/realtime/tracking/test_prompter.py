@@ -85,7 +85,7 @@ def test_boxes_of_a_word_are_prompted_alone_one_of_them_before_the_frame_that_wa
         assert prompter.vote()
     assert np.array_equal(prompts[2].box_px, word.boxes[1])
     assert (len(prompter.answer.named), len(prompter.answer.voters)) == (2, 1)
-    assert [prompter.vote() for _ in range(5)] == [True] * 4 + [False]
+    assert not prompter.vote()
 
 
 def test_a_box_is_left_for_idle_time_while_a_frame_waits():
