@@ -44,7 +44,7 @@ from realtime.tracking.tracked_mask import TrackedMask
 from realtime.tracking.user_overrides import ExternalObjects, UserOverrides, find_next_level
 from realtime.tracking.word_decoding import WordMaskDecoder
 from realtime.tracking.word_search import WordSearch
-from realtime.types import ConfirmationMeans, Frame, GazeSample
+from realtime.types import ConfirmationMeans, Frame, GazeSample, MaskResult
 
 __all__ = ["Tracker", "TrackerOutput", "TrackerSettings"]
 
@@ -118,11 +118,7 @@ class Tracker:
             is_broken=before is not None and since is None, is_held=self._overrides.is_held,
             is_confirmed=self._confirmer.confirmation is not None,
         )  # fmt: skip
-        shown, confirmed = self._shown.mask, self._confirmer.update(result, frame.captured_ns, self._now_ns)
-        if result is not None and shown is not None:
-            label = self._namer.name_object(result.object, shown)
-            word = self._word.score_candidate(shown.provenance.keyframe, shown.prompt_result.candidates, shown.index)
-            result = replace(result, label=label, confirmed=confirmed, word=word)
+        result = self._describe(result, frame)
         if self._shown.mask is None:
             self._overrides = replace(self._overrides, is_held=False)
         should_encode, origin = self._should_encode(frame), self._shown.provenance
@@ -138,6 +134,16 @@ class Tracker:
             return output
         times_ns = origin.sample.captured_ns, origin.keyframe.captured_ns
         return replace(output, result=result, gaze_captured_ns=times_ns[0], keyframe_captured_ns=times_ns[1])
+
+    def _describe(self, result: MaskResult | None, frame: Frame) -> MaskResult | None:
+        """Add the name of the shown object, how well the word fits it, and whether it is confirmed."""
+        assert self._now_ns is not None
+        shown, confirmed = self._shown.mask, self._confirmer.update(result, frame.captured_ns, self._now_ns)
+        if result is None or shown is None:
+            return result
+        label = self._namer.name_object(result.object, shown)
+        word = self._word.score_candidate(shown.provenance.keyframe, shown.prompt_result.candidates, shown.index)
+        return replace(result, label=label, confirmed=confirmed, word=word)
 
     def prepare(self, keyframe: Keyframe) -> None:
         """Accept a new keyframe between two frames, decode the current fixation on it, and bring the mask to now."""
