@@ -104,12 +104,12 @@ def _find_running(stage: FaultStage, since_ns: int) -> int:
 
 
 def count_stale(stage: FaultStage, since_ns: int) -> int:
-    """Count masks that claim a later capture than their frame's, come twice or are older than the one before."""
+    """Count masks that claim a later capture than their frame's, or are older than the one before."""
     stale, newest_ns = 0, 0
     for mask in stage.run.masks(since_ns):
         sent_ns = stage.device.sent_ns.get(mask.frame.timestamp)
         if sent_ns is None:
             continue
-        stale += mask.captured_ns > sent_ns + MAX_CLAIM_NS or sent_ns <= newest_ns
+        stale += mask.captured_ns > sent_ns + MAX_CLAIM_NS or sent_ns < newest_ns
         newest_ns = max(newest_ns, sent_ns)
     return stale
