@@ -115,7 +115,7 @@ def look_at_picture(tab, place):
         trail = tab.evaluate("gazecast.state.latest.header.gaze_trail")
         return trail and np.hypot(*(np.array(trail[-1][:2]) / scene.SIZE - place)) < 0.1
 
-    eventually(is_there, f"gaze at {place}")
+    eventually(is_there, f"gaze at {place}", 240)  # drawing and searching eyes by software alone takes its time
 
 
 def test_a_blocked_camera_and_a_lost_one_are_reported(browser, tmp_path, networks):
