@@ -40,6 +40,7 @@ class WordSearch:
         self._seconds: float | None = None  # for which the word is valid, from the next frame on
         self._until_ns: int | None = None
         self._scored: tuple[MaskCandidates, int, float] | None = None
+        self._found: tuple[Keyframe, tuple[WordRegion, ...]] | None = None
 
     @property
     def is_active(self) -> bool:
@@ -48,7 +49,8 @@ class WordSearch:
 
     def set_query(self, query: WordQuery | None, seconds: float | None) -> None:
         """Replace the word, None for no word. seconds: after which it is dropped, None for never."""
-        self._query, self._seconds, self._until_ns, self._scored = query, seconds, None, None
+        self._query, self._seconds, self._until_ns = query, seconds, None
+        self._scored = self._found = None
 
     def expire(self, now_ns: int) -> bool:
         """Drop the word when its time is over; True where that was now."""
@@ -61,8 +63,11 @@ class WordSearch:
 
     def find_regions(self, keyframe: Keyframe) -> tuple[WordRegion, ...]:
         """Find the regions of a keyframe that the word fits, the surest first; none without a word."""
-        recognition = self._memory.find_recognition(keyframe) if self.is_active else None
-        return () if recognition is None or self._query is None else recognition.find_word(self._query)
+        if self._found is None or self._found[0] is not keyframe:  # asked for every frame, and the same for all of them
+            recognition = self._memory.find_recognition(keyframe) if self.is_active else None
+            found = () if recognition is None or self._query is None else recognition.find_word(self._query)
+            self._found = keyframe, found
+        return self._found[1]
 
     def find_near(self, keyframe: Keyframe, point_px: tuple[float, float], radius_px: float) -> list[Floats]:
         """Find the boxes, (4,) x0 y0 x1 y1 px, that the word fits near a gaze point; the likeliest first."""
