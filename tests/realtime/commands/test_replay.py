@@ -18,7 +18,6 @@ from realtime.commands.replay import read_recorded_config
 from realtime.comms.envelope import unpack
 from realtime.config.schema import RunConfig, load_config
 from realtime.errors import RecordingError, WireError
-from realtime.infra.progress import ProgressReporter
 from realtime.recording.exact_replay import ExactReplay
 from realtime.recording.format import pack_tracker_call, read_tracker_call
 from realtime.recording.playback import RecordedFrames
@@ -29,6 +28,7 @@ from realtime.simulation.device import SimulatedTracker
 from realtime.tracking.tracker import Tracker
 from tests.realtime import scene
 from tests.realtime.disc_recognizer import DiscRecognizer
+from tests.realtime.kept_view import KeptView
 from tests.realtime.recording import plain_recordings
 from tests.realtime.waiting import eventually
 
@@ -83,25 +83,19 @@ def is_held(robot):
     return False
 
 
-class Counting:
+class Counting(KeptView):
     """A view that counts masks by their rate."""
 
     def __init__(self):
-        self.progress, self._healths, self._lines = ProgressReporter(), [], []
-        self.progress.show_line = self._lines.append
-
-    def on_page(self, address):
-        pass
-
-    def on_ready(self, source, endpoint):
-        pass
+        super().__init__()
+        self._healths = []
 
     def on_health(self, health):
         self._healths.append(health.rates.get("masks", 0.0))
 
     def answers(self):
         """Return the address of the request server."""
-        return next(line for line in self._lines if line.startswith("answering")).split()[-1]
+        return next(line for line in self.lines if line.startswith("answering")).split()[-1]
 
     def masks(self):
         return sum(self._healths)

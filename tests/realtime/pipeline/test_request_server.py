@@ -16,7 +16,6 @@ from realtime.comms.sockets.request_reply import RequestSocket
 from realtime.config.schema import load_config
 from realtime.errors import WireError
 from realtime.infra.clock import now_ns
-from realtime.infra.progress import ProgressReporter
 from realtime.pipeline.control import CommandQueue
 from realtime.pipeline.request_server import RequestServer
 from realtime.pipeline.words import WordQueue
@@ -25,24 +24,8 @@ from realtime.simulation.device import SimulatedTracker
 from realtime.types import FoundWord
 from tests.realtime import scene
 from tests.realtime.disc_recognizer import DiscRecognizer
+from tests.realtime.kept_view import KeptView
 from tests.realtime.waiting import eventually
-
-
-class View:
-    """Knows where the run is, once it is there."""
-
-    def __init__(self):
-        self.progress, self.endpoint, self.lines = ProgressReporter(), "", []
-        self.progress.show_line = self.lines.append
-
-    def on_page(self, address):
-        pass
-
-    def on_ready(self, source, endpoint):
-        self.endpoint = endpoint
-
-    def on_health(self, health):
-        pass
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +38,7 @@ def running(tmp_path_factory):
         "source": f"pupil://127.0.0.1:{device.port}", "engine": {"backend": "fake"},
         "publish": {"endpoint": "tcp://127.0.0.1:0"}, "requests": "tcp://127.0.0.1:0",
     })  # fmt: skip
-    stop, view = threading.Event(), View()
+    stop, view = threading.Event(), KeptView()
     thread = threading.Thread(target=run, args=(config, view), kwargs={"stop": stop})
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(run_module, "open_word_recognizer", lambda *_: DiscRecognizer())

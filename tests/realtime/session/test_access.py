@@ -16,32 +16,14 @@ from realtime.config.access import AccessSettings
 from realtime.config.loader import flatten_settings
 from realtime.config.schema import RunConfig, load_config
 from realtime.errors import AccessError, TransportError, WireError
-from realtime.infra.progress import ProgressReporter
 from realtime.recording.encryption import is_encrypted, make_identity
 from realtime.recording.reader import RecordingReader
 from realtime.session.access import choose_access
 from realtime.session.run import run
 from realtime.simulation.device import SimulatedTracker
 from tests.realtime import scene
+from tests.realtime.kept_view import KeptView
 from tests.realtime.waiting import PATIENCE_S, eventually
-
-
-class View:
-    """Keeps the lines and the address of a run."""
-
-    def __init__(self) -> None:
-        self.progress, self.endpoint = ProgressReporter(), ""
-        self.lines: list[str] = []
-        self.progress.show_line = self.lines.append  # type: ignore[method-assign]
-
-    def on_page(self, address: str) -> None:
-        pass
-
-    def on_ready(self, source: str, endpoint: str) -> None:
-        self.endpoint = endpoint
-
-    def on_health(self, health: object) -> None:
-        pass
 
 
 def make_keys(folder: Path) -> KeyFolder:
@@ -66,7 +48,7 @@ def test_allowed_client_reads_and_steers_as_far_as_its_key_goes(tmp_path, monkey
         "publish": {"endpoint": "tcp://127.0.0.1:0"}, "access": {"keys": server.path, "loopback_keys": True},
         "record": {"file": tmp_path / "a.mcap", "recipients": [recipient], "frames": "none"},
     })  # fmt: skip
-    stop, view = threading.Event(), View()
+    stop, view = threading.Event(), KeptView()
     thread = threading.Thread(target=run, args=(config, view), kwargs={"stop": stop})
     thread.start()
     try:

@@ -20,21 +20,9 @@ from realtime.session.run import run
 from realtime.tracking.tracker import Tracker
 from tests.engines.recognition.clip_files import FILE, write_clip
 from tests.realtime import scene
+from tests.realtime.kept_view import KeptView
 
 pytest.importorskip("openvino", reason="OpenVINO is not installed")
-
-
-class QuietView:
-    progress = ProgressReporter()
-
-    def on_page(self, address):
-        pass
-
-    def on_ready(self, source, endpoint):
-        pass
-
-    def on_health(self, health):
-        pass
 
 
 @pytest.fixture
@@ -64,7 +52,7 @@ def make_config(tmp_path, models, **more):
 
 def test_a_run_with_clip_names_objects_and_is_repeated_to_the_byte(tmp_path, models):
     path = tmp_path / "run.mcap"
-    run(make_config(tmp_path, models, record={"file": str(path), "frames": "png"}), QuietView())
+    run(make_config(tmp_path, models, record={"file": str(path), "frames": "png"}), KeptView())
     recording = RecordingReader(path)
     messages = [read_message(entry.topic, entry.data) for entry in recording.read_entries(("mask",))]
     assert {message.label.name for message in messages if message.label} <= {"disc", "ground"}
@@ -87,4 +75,4 @@ def test_a_run_with_clip_names_objects_and_is_repeated_to_the_byte(tmp_path, mod
 def test_missing_weights_are_said_before_the_start_and_how_to_fetch_them(tmp_path, models):
     (models / "clip-b32" / FILE).unlink()
     with pytest.raises(ModelError, match="fetch them: gazecast models pull clip-b32"):
-        run(make_config(tmp_path, models), QuietView())
+        run(make_config(tmp_path, models), KeptView())

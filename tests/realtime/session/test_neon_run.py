@@ -8,30 +8,14 @@ from engines import EngineSettings, load
 from realtime.commands.replay import read_recorded_config
 from realtime.comms.mask_subscriber import MaskSubscriber
 from realtime.config.schema import load_config
-from realtime.infra.progress import ProgressReporter
 from realtime.recording.exact_replay import ExactReplay
 from realtime.recording.reader import RecordingReader
 from realtime.session.run import run
 from realtime.simulation.neon.companion_device import CompanionFaults, SimulatedNeon
 from realtime.tracking.tracker import Tracker
 from tests.realtime import scene
+from tests.realtime.kept_view import KeptView
 from tests.realtime.waiting import eventually
-
-
-class Watching:
-    """A view that notes the endpoint of the masks."""
-
-    def __init__(self):
-        self.progress, self.endpoint = ProgressReporter(), ""
-
-    def on_page(self, address):
-        pass
-
-    def on_ready(self, source, endpoint):
-        self.endpoint = endpoint
-
-    def on_health(self, health):
-        pass
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +29,7 @@ def recording(tmp_path_factory):
         "source": f"neon://127.0.0.1:{device.port}", "engine": {"backend": "fake"},
         "record": {"file": str(path), "frames": "png"}, "publish": {"endpoint": "tcp://127.0.0.1:0"},
     })  # fmt: skip
-    stop, view = threading.Event(), Watching()
+    stop, view = threading.Event(), KeptView()
     thread = threading.Thread(target=run, args=(config, view), kwargs={"stop": stop})
     thread.start()
     try:

@@ -10,7 +10,6 @@ from realtime.commands.replay import read_recorded_config
 from realtime.comms.messages import read_message
 from realtime.config.schema import load_config
 from realtime.errors import SettingsError
-from realtime.infra.progress import ProgressReporter
 from realtime.recording.exact_replay import ExactReplay
 from realtime.recording.reader import RecordingReader
 from realtime.session.engine import check_word_recognizer
@@ -18,21 +17,7 @@ from realtime.session.run import run
 from realtime.tracking.tracker import Tracker
 from tests.realtime import scene
 from tests.realtime.disc_recognizer import DiscRecognizer
-
-
-class LinesView:
-    def __init__(self):
-        self.progress, self.lines = ProgressReporter(), []
-        self.progress.show_line = self.lines.append
-
-    def on_page(self, address):
-        pass
-
-    def on_ready(self, source, endpoint):
-        pass
-
-    def on_health(self, health):
-        pass
+from tests.realtime.kept_view import KeptView
 
 
 def make_config(tmp_path, **more):
@@ -46,7 +31,7 @@ def make_config(tmp_path, **more):
 def test_a_word_alone_selects_and_the_run_is_repeated_to_the_byte(tmp_path, monkeypatch):
     monkeypatch.setattr(run_module, "check_word_recognizer", lambda *_: None)
     monkeypatch.setattr(run_module, "open_recognizer", lambda *_: DiscRecognizer())
-    path, view = tmp_path / "run.mcap", LinesView()
+    path, view = tmp_path / "run.mcap", KeptView()
     run(make_config(tmp_path, word="red balls", record={"file": str(path), "frames": "png"}), view)
     assert "searching for 'red balls'" in view.lines
     recording = RecordingReader(path)
@@ -66,12 +51,12 @@ def test_a_word_alone_selects_and_the_run_is_repeated_to_the_byte(tmp_path, monk
 
 def test_a_run_without_gaze_needs_a_word(tmp_path):
     with pytest.raises(SettingsError, match="or --word to name the object"):
-        run(make_config(tmp_path), LinesView())
+        run(make_config(tmp_path), KeptView())
 
 
 def test_a_word_without_a_recognizer_is_refused_before_the_start(tmp_path):
     with pytest.raises(EngineUnavailable, match="a word needs a recognizer"):
-        run(make_config(tmp_path, word="cup", engine={"backend": "fake", "recognizer": "off"}), LinesView())
+        run(make_config(tmp_path, word="cup", engine={"backend": "fake", "recognizer": "off"}), KeptView())
     with pytest.raises(ModelError, match="gazecast models pull nanodet"):
         check_word_recognizer(EngineSettings(backend="fake"), tmp_path)
     check_word_recognizer(EngineSettings(backend="fake", recognizer="nanodet"), tmp_path)

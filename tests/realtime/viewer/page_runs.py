@@ -13,31 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from realtime.config.schema import load_config
-from realtime.infra.progress import ProgressReporter
 from realtime.session.run import run
 from tests.browser import BrowserTab, ChromeBrowser
 from tests.realtime import scene
+from tests.realtime.kept_view import KeptView
 from tests.realtime.viewer.page_pixels import find_red, point_at_red, point_at_red_in, read_page
 from tests.realtime.waiting import eventually
 
 CAMERA = (320, 240)
 SAMPLING_S = 180
-
-
-class AddressView:
-    """Stores the page's address."""
-
-    def __init__(self) -> None:
-        self.progress, self.address = ProgressReporter(), ""
-
-    def on_page(self, address: str) -> None:
-        self.address = address
-
-    def on_ready(self, source: str, endpoint: str) -> None:
-        pass
-
-    def on_health(self, health: object) -> None:
-        pass
 
 
 @contextlib.contextmanager
@@ -56,7 +40,7 @@ def serve_run(
         "engine": {"backend": "fake", **(engine or {})}, "view": {"enabled": True, "port": 0, **view},
         "record": {} if folder is None else {"folder": str(folder)},
     })  # fmt: skip
-    run_view, stop = AddressView(), threading.Event()
+    run_view, stop = KeptView(), threading.Event()
     thread = threading.Thread(target=run, args=(config, run_view), kwargs={"stop": stop})
     thread.start()
     try:

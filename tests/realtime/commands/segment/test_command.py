@@ -6,12 +6,11 @@ import cv2
 import numpy as np
 import pytest
 
-from realtime.commands.main import main
 from realtime.commands.segment import command, tasks
+from tests.realtime.commands.segment.drawn_blocks import block, draw_blocks, iou, run
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # pycocotools on numpy 2
 
-BLOCKS = ((20, 30, 60, 40), (110, 20, 40, 90), (30, 100, 50, 40))
 FAKE = ("--engine", "fake")
 EVERYTHING = ("--everything", "--points-per-side", "8", *FAKE)
 
@@ -19,29 +18,9 @@ EVERYTHING = ("--everything", "--points-per-side", "8", *FAKE)
 @pytest.fixture
 def cup(tmp_path):
     """A picture of three plain blocks on grey, 200 x 160."""
-    image = np.full((160, 200, 3), 128, np.uint8)
-    for (x, y, width, height), colour in zip(BLOCKS, ((40, 40, 220), (210, 60, 30), (40, 200, 60)), strict=True):
-        image[y : y + height, x : x + width] = colour
     file = tmp_path / "cup.png"
-    cv2.imwrite(str(file), image)
+    cv2.imwrite(str(file), draw_blocks(3))
     return file
-
-
-def block(index):
-    x, y, width, height = BLOCKS[index]
-    mask = np.zeros((160, 200), bool)
-    mask[y : y + height, x : x + width] = True
-    return mask
-
-
-def iou(a, b):
-    return (a & b).sum() / (a | b).sum()
-
-
-def run(capsys, *argv):
-    code = main(["segment", *map(str, argv)])
-    out, err = capsys.readouterr()
-    return code, out, err
 
 
 def test_everything_is_written_as_coco_and_as_a_picture(capsys, cup, tmp_path):

@@ -13,10 +13,12 @@ from engines.recognition.name_words import encode_name
 from realtime.commands.main import main
 from realtime.commands.segment import command
 from realtime.commands.segment.named_objects import COCO_CATEGORIES
+from tests.realtime.commands.segment.drawn_blocks import BLOCKS, block, draw_blocks, iou, run
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # pycocotools on numpy 2
 
-BLOCKS = {"cup": (20, 30, 60, 40), "person": (110, 20, 40, 90)}
+NAMED = {"cup": 0, "person": 1}
+"""The blocks of the picture, by name."""
 FAKE = ("--engine", "fake")
 FEW = ("--points-per-side", "8", *FAKE)
 
@@ -28,7 +30,8 @@ class BlockRecognizer:
 
     def recognize(self, image):
         found = []
-        for name, (x, y, width, height) in BLOCKS.items() if np.ptp(image) else ():
+        for name, index in NAMED.items() if np.ptp(image) else ():
+            x, y, width, height = BLOCKS[index]
             scores = np.array([0.9 if other == name else 0.3 for other in NAMES], np.float32)
             found.append(RecognizedObject((x, y, x + width - 1.0, y + height - 1.0), NAMES, scores))
         return DetectedObjects(NAMES, tuple(found), (image.shape[1], image.shape[0]))
@@ -44,30 +47,10 @@ class BlockRecognizer:
 def folder(tmp_path, monkeypatch):
     """A folder of a picture of two blocks, of a plain one, and of a damaged one."""
     monkeypatch.setattr(command, "open_recognizer", lambda *_: BlockRecognizer())
-    image = np.full((160, 200, 3), 128, np.uint8)
-    cv2.imwrite(str(tmp_path / "plain.png"), image)
-    for (x, y, width, height), colour in zip(BLOCKS.values(), ((40, 40, 220), (210, 60, 30)), strict=True):
-        image[y : y + height, x : x + width] = colour
-    cv2.imwrite(str(tmp_path / "blocks.png"), image)
+    cv2.imwrite(str(tmp_path / "plain.png"), draw_blocks(0))
+    cv2.imwrite(str(tmp_path / "blocks.png"), draw_blocks(len(NAMED)))
     (tmp_path / "notes.txt").write_text("no picture")
     return tmp_path
-
-
-def run(capsys, *argv):
-    code = main(["segment", *map(str, argv)])
-    out, err = capsys.readouterr()
-    return code, out, err
-
-
-def block(name):
-    x, y, width, height = BLOCKS[name]
-    mask = np.zeros((160, 200), bool)
-    mask[y : y + height, x : x + width] = True
-    return mask
-
-
-def iou(a, b):
-    return (a & b).sum() / (a | b).sum()
 
 
 def test_edges_of_a_folder_are_grey_pictures_of_thin_lines(capsys, folder):
@@ -78,7 +61,7 @@ def test_edges_of_a_folder_are_grey_pictures_of_thin_lines(capsys, folder):
     edges = cv2.imread(str(out / "blocks.edges.png"), cv2.IMREAD_UNCHANGED)
     assert (edges.shape, edges.dtype, edges.max()) == ((160, 200), np.uint8, 255)
     rows, columns = np.nonzero(edges > 60)
-    truth = cv2.Canny(255 * sum(map(block, BLOCKS)).astype(np.uint8), 1, 2)
+    truth = cv2.Canny(255 * sum(map(block, NAMED.values())).astype(np.uint8), 1, 2)
     distance = cv2.distanceTransform(255 - truth, cv2.DIST_L2, 3)
     assert distance[rows, columns].max() < 6
 
@@ -97,7 +80,7 @@ def test_proposals_are_results_that_coco_evaluates(capsys, folder):
     truth.createIndex()
     read = truth.loadRes(results)
     masks = [read.annToMask(each).astype(bool) for each in read.loadAnns(read.getAnnIds())]
-    assert all(max(iou(mask, block(name)) for mask in masks) > 0.8 for name in BLOCKS)
+    assert all(max(iou(mask, block(index)) for mask in masks) > 0.8 for index in NAMED.values())
     assert cv2.imread(str(out / "000000000042.proposals.png")).shape == (160, 200, 3)
 
 
