@@ -13,7 +13,7 @@ from realtime.session.inputs import open_gaze
 from realtime.session.run import run
 from realtime.sources.browser import BrowserFrames
 from realtime.sources.names import parse_source, redact_source
-from tests.realtime.viewer.page_runs import AddressView
+from tests.realtime.kept_view import KeptView
 from tests.realtime.webcam_eyes import DiscFinder
 
 
@@ -77,7 +77,7 @@ def test_a_run_says_what_does_not_go_together(monkeypatch, tmp_path, flags, reas
     monkeypatch.setattr(webcam_input, "FaceLandmarker", lambda folder: DiscFinder())
     monkeypatch.setattr(webcam_input.weights, "pull_model", lambda *args, **kept: None)
     with pytest.raises(SettingsError, match=reason):
-        run(load_config(None, {"source": "camera:0", "engine": {"backend": "fake"}, **flags}), AddressView())
+        run(load_config(None, {"source": "camera:0", "engine": {"backend": "fake"}, **flags}), KeptView())
 
 
 @pytest.mark.parametrize(
