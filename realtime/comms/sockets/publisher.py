@@ -25,7 +25,7 @@ class PublisherSocket:
 
         access: who may connect; by default all of this machine, and no other.
         """
-        access = access or ServerAccess()
+        self.access = access = access or ServerAccess()
         self._lock = threading.Lock()
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         # XPUB is PUB on the wire, and reports subscriptions.

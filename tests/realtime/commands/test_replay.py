@@ -10,7 +10,7 @@ from itertools import groupby
 
 import pytest
 
-import realtime.session.run as run_module
+import realtime.session.own_engine as engine_module
 from engines import EngineSettings, load
 from realtime import Requester
 from realtime.commands.main import main
@@ -53,7 +53,7 @@ def live(clip, tmp_path_factory):
     })  # fmt: skip
     stop, view = threading.Event(), Counting()
     monkeypatch = pytest.MonkeyPatch()
-    monkeypatch.setattr(run_module, "open_word_recognizer", lambda *_: DiscRecognizer())
+    monkeypatch.setattr(engine_module, "open_word_recognizer", lambda *_: DiscRecognizer())
     thread = threading.Thread(target=run, args=(config, view), kwargs={"stop": stop})
     thread.start()
     try:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import realtime.pipeline.request_handler as handler_module
-import realtime.session.run as run_module
+import realtime.session.own_engine as engine_module
 from realtime import MaskSubscriber, Requester
 from realtime.comms.request_client import SetWord
 from realtime.comms.requests import pack_request, read_reply
@@ -41,7 +41,7 @@ def running(tmp_path_factory):
     stop, view = threading.Event(), KeptView()
     thread = threading.Thread(target=run, args=(config, view), kwargs={"stop": stop})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run_module, "open_word_recognizer", lambda *_: DiscRecognizer())
+        patch.setattr(engine_module, "open_word_recognizer", lambda *_: DiscRecognizer())
         thread.start()
         try:
             eventually(lambda: view.endpoint, "the run")

@@ -4,7 +4,7 @@ from functools import partial
 
 import pytest
 
-import realtime.session.run as run_module
+import realtime.session.own_engine as engine_module
 from engines import EngineSettings, EngineUnavailable, ModelError, load
 from realtime.commands.replay import read_recorded_config
 from realtime.comms.messages import read_message
@@ -29,8 +29,8 @@ def make_config(tmp_path, **more):
 
 
 def test_a_word_alone_selects_and_the_run_is_repeated_to_the_byte(tmp_path, monkeypatch):
-    monkeypatch.setattr(run_module, "check_word_recognizer", lambda *_: None)
-    monkeypatch.setattr(run_module, "open_recognizer", lambda *_: DiscRecognizer())
+    monkeypatch.setattr(engine_module, "check_word_recognizer", lambda *_: None)
+    monkeypatch.setattr(engine_module, "open_recognizer", lambda *_: DiscRecognizer())
     path, view = tmp_path / "run.mcap", KeptView()
     run(make_config(tmp_path, word="red balls", record={"file": str(path), "frames": "png"}), view)
     assert "searching for 'red balls'" in view.lines

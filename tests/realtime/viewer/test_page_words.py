@@ -2,7 +2,7 @@
 
 import pytest
 
-import realtime.session.run as run_module
+import realtime.session.own_engine as engine_module
 from tests.browser import find_browser
 from tests.realtime import scene
 from tests.realtime.disc_recognizer import DiscRecognizer
@@ -28,7 +28,7 @@ delete window.webkitSpeechRecognition;
 
 @pytest.fixture
 def page(browser, tmp_path, monkeypatch):
-    monkeypatch.setattr(run_module, "open_word_recognizer", lambda *_: DiscRecognizer())
+    monkeypatch.setattr(engine_module, "open_word_recognizer", lambda *_: DiscRecognizer())
     clip, _ = scene.write_clip(tmp_path, 24, speed=0.0)
     with serve_run(f"file:{clip}?loop=1") as address:
         tab = browser.open_tab("about:blank")
