@@ -39,9 +39,15 @@ class ProgramLoad:
 
 @dataclass(frozen=True)
 class ProcessUse:
-    """Holds memory in MiB, threads, open files and used CPU time in s of a process."""
+    """Holds memory in MiB, threads, open files and used CPU time in s of a process.
+
+    rss_mib: all resident memory. anon_mib: what the process allocated; the rest of the RSS are pages of files, such as
+    libraries, which the system drops and reads again as it likes. pss_mib: the RSS, with shared pages divided by the
+    number of their users.
+    """
 
     rss_mib: float
+    anon_mib: float
     pss_mib: float | None
     threads: int
     handles: int
@@ -58,7 +64,8 @@ def measure_process(pid: int) -> ProcessUse:
     ticks = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
     cpu_s = sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
     handles = len(os.listdir(f"/proc/{pid}/fd"))
-    return ProcessUse(int(status["VmRSS"].split()[0]) / 1024, pss, int(status["Threads"]), handles, cpu_s)
+    rss_mib, anon_mib = (int(status[name].split()[0]) / 1024 for name in ("VmRSS", "RssAnon"))
+    return ProcessUse(rss_mib, anon_mib, pss, int(status["Threads"]), handles, cpu_s)
 
 
 @dataclass

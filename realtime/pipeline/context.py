@@ -15,6 +15,7 @@ from realtime.infra.heartbeat import Heartbeat
 from realtime.infra.metrics import MetricsRegistry
 from realtime.infra.progress import PreparationStep
 from realtime.pipeline.control import CommandQueue
+from realtime.pipeline.engine_watch import FallbackEngine
 from realtime.pipeline.observers import FrameResult, PipelineObserver
 from realtime.pipeline.publisher import MessagePublisher
 from realtime.pipeline.words import WordQueue
@@ -47,6 +48,7 @@ class PipelineOptions:
     words: words of users, encoded on the recognizer's thread.
     open_word_recognizer: opens what searches for words where `open_recognizer` opened nothing; raises `EngineError`.
     metrics: counts the run's events, latencies and drops.
+    fallback_engines: opened in this order when the engine hangs or keeps failing; without any it is not replaced.
     """
 
     frame_size: tuple[int, int] | None = None
@@ -65,6 +67,7 @@ class PipelineOptions:
     words: WordQueue = field(default_factory=WordQueue)
     open_word_recognizer: Callable[[], ObjectRecognizer] = _refuse_words
     metrics: MetricsRegistry = field(default_factory=MetricsRegistry)
+    fallback_engines: Sequence[FallbackEngine] = ()
 
 
 class PipelineContext:

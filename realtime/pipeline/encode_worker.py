@@ -5,12 +5,12 @@ from __future__ import annotations
 import threading
 from collections import deque
 
-from engines import Encoder
 from realtime.comms.messages import KeyframeMessage
 from realtime.infra.clock import now_ns
 from realtime.infra.threads import lower_priority
 from realtime.pipeline.adaptive_encoder import AdaptiveEncoder
 from realtime.pipeline.context import PipelineContext
+from realtime.pipeline.engine_watch import EngineWatch
 from realtime.pipeline.recognition import RecognitionWorker
 from realtime.tracking.keyframe import Keyframe
 from realtime.types import Frame, FrameRef
@@ -32,16 +32,16 @@ class EncodeWorker:
         self._heartbeat = context.watch_thread("encode", FIRST_LIMIT_S)
         self._durations_ns: deque[int] = deque(maxlen=KNOWN_ENCODES)  # of frames of `_size`
         self._size: tuple[int, int] | None = None
-        self._encoder: Encoder | None = None
+        self._engine: EngineWatch | None = None
         self.recognition = RecognitionWorker(context)
 
-    def run(self, encoder: Encoder) -> None:
+    def run(self, engine: EngineWatch) -> None:
         """Encode until the channel closes; the body of the encode thread."""
-        self._encoder = encoder
+        self._engine = engine
         lower_priority(ENCODER_NICE)  # a keyframe that is 10 ms late is not seen, a mask that is 10 ms late is
         while (frame := self._context.to_encode.get()) is not None:
             with self._context.guard("encode"), self._heartbeat.working():
-                self._encode(encoder, frame)
+                self._encode(engine, frame)
             self._encoded.set()
 
     def encode_and_wait(self, frame: Frame) -> Keyframe | None:
@@ -54,31 +54,41 @@ class EncodeWorker:
 
     def observe_frame(self, frame: Frame, speed: float | None) -> None:
         """Pass an adaptive encoder a frame's time and motion; on the track thread."""
-        if isinstance(self._encoder, AdaptiveEncoder):
-            self._encoder.observe_frame(frame, speed)
+        if (encoder := self._adaptive) is not None:
+            encoder.observe_frame(frame, speed)
 
     @property
     def can_vote(self) -> bool:
         """Whether the decoder's graphs for votes are compiled, so that a vote takes milliseconds."""
-        return self._encoder.can_vote if isinstance(self._encoder, AdaptiveEncoder) else True
+        return self._adaptive.can_vote if self._adaptive is not None else True
 
     @property
     def picture_side(self) -> int | None:
         """The picture side of an adaptive encoder; None for another."""
-        return self._encoder.side if isinstance(self._encoder, AdaptiveEncoder) else None
+        return self._adaptive.side if self._adaptive is not None else None
+
+    @property
+    def needs_keyframe(self) -> bool:
+        """Whether the engine was replaced, so that no keyframe can be decoded."""
+        return self._engine is not None and self._engine.needs_keyframe
+
+    @property
+    def _adaptive(self) -> AdaptiveEncoder | None:
+        encoder = None if self._engine is None else self._engine.encoder
+        return encoder if isinstance(encoder, AdaptiveEncoder) else None
 
     def release(self) -> None:
         """End the wait in `encode_and_wait`; call it after `stopping` was set."""
         self._encoded.set()
         self.recognition.release()
 
-    def _encode(self, encoder: Encoder, frame: Frame) -> None:
+    def _encode(self, engine: EngineWatch, frame: Frame) -> None:
         context = self._context
         if frame.size != self._size:
             self._durations_ns.clear()
             self._size, self._heartbeat.deadline_s = frame.size, FIRST_LIMIT_S
         begun_ns = now_ns()
-        embedding = encoder.encode(frame.image)
+        embedding = engine.encode(frame.image)
         encode_ns = now_ns() - begun_ns
         self._durations_ns.append(encode_ns)
         if len(self._durations_ns) > 1:

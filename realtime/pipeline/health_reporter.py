@@ -7,7 +7,6 @@ from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import asdict
 
-from engines import Decoder
 from realtime.comms.messages import HealthMessage, StreamHealth
 from realtime.infra.clock import now_ns, wall_ns
 from realtime.infra.heartbeat import Heartbeat
@@ -15,6 +14,7 @@ from realtime.infra.machine import measure_memory_mib
 from realtime.infra.output import escape_controls, redact_passwords
 from realtime.pipeline.context import PipelineContext
 from realtime.pipeline.encode_worker import EncodeWorker
+from realtime.pipeline.engine_watch import EngineWatch
 from realtime.pipeline.health import HealthState, assess_health, assess_stream
 from realtime.types import FrameSource, GazeSource, SourceStatus
 
@@ -31,8 +31,8 @@ class HealthReporter:
         self, context: PipelineContext, frames: FrameSource, gaze: GazeSource, encode_worker: EncodeWorker
     ) -> None:
         self._context, self._frames, self._gaze, self._encode_worker = context, frames, gaze, encode_worker
-        self.decoder: Decoder | None = None
-        """Its engine is published; None until the engine is open."""
+        self.engine: EngineWatch | None = None
+        """None until it is open."""
         self._state: HealthState | None = None  # the last published
         self._rates = {name: deque[float](maxlen=USUAL_RATES) for name in ("frames", "gaze")}
 
@@ -59,7 +59,7 @@ class HealthReporter:
         frames, gaze = self._frames.status(), self._gaze.status()
         snapshot = context.metrics.snapshot(at_ns)
         dropped = self._count_drops(snapshot.dropped, frames, gaze)
-        engine = asdict(self.decoder.info) if self.decoder is not None else {}
+        engine = self.engine.describe() if self.engine is not None else {}
         if (side := self._encode_worker.picture_side) is not None:
             engine["picture_side"] = side
         step = asdict(context.options.preparation()) if state == "preparing" else {}
@@ -107,7 +107,8 @@ class HealthReporter:
     def _errors(self, at_ns: int) -> list[str]:
         observers = self._context.options.observers
         problems = [observer.problem() for observer in observers] + [beat.problem(at_ns) for beat in self._heartbeats()]
-        return [*self._context.guard.errors(), *filter(None, problems)]
+        engine = self.engine.problem() if self.engine is not None else ""
+        return list(filter(None, (engine, *self._context.guard.errors(), *problems)))
 
     def _count_drops(self, counted: dict[str, int], frames: SourceStatus, gaze: SourceStatus) -> dict[str, int]:
         dropped = Counter(counted)

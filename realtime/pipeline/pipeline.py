@@ -21,6 +21,7 @@ from realtime.infra.threads import call_with_deadline
 from realtime.pipeline.adaptive_encoder import AdaptiveEncoder
 from realtime.pipeline.context import PipelineContext, PipelineOptions
 from realtime.pipeline.encode_worker import EncodeWorker
+from realtime.pipeline.engine_watch import EngineWatch, OpenEngine
 from realtime.pipeline.health_reporter import HealthReporter
 from realtime.pipeline.overlay_worker import OverlayWorker
 from realtime.pipeline.publisher import MessagePublisher
@@ -32,8 +33,6 @@ from realtime.types import Frame, FrameSource, GazeSample, GazeSource
 FIRST_FRAME_S = 3.0  # how long the opening of the engine waits to learn the frames' size
 STOP_S, SOURCE_STOP_S = 0.7, 2.0
 
-OpenEngine = Callable[[tuple[int, int] | None], tuple[Encoder, Decoder]]
-"""Opens the engine for frames of (width, height), or of unknown size."""
 MakeTracker = Callable[[Decoder, Callable[[], int]], Tracker]
 """Makes a tracker from a decoder and the host's clock, ns."""
 
@@ -59,6 +58,7 @@ class Pipeline:
         self._track_worker = TrackWorker(self._context, self._encode_worker)
         self._overlay_worker = OverlayWorker(self._context)
         self._health_reporter = HealthReporter(self._context, frames, gaze, self._encode_worker)
+        self._engine: EngineWatch | None = None
         self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
@@ -73,9 +73,12 @@ class Pipeline:
             self._wait_for_first_frame()
         self._context.is_opening = True
         self._health_reporter.report()  # at once: opening may take longer than a second
-        self._encoder, decoder = self._open_engine(self._frame_size)
+        pair = self._open_engine(self._frame_size)
         self._context.is_opening = False
-        self._decoder = SharedDecoder(decoder)
+        options, stopping = self._context.options, self._context.stopping
+        self._engine = EngineWatch(pair, options.fallback_engines, stopping, self._prepare_sides)
+        self._context.heartbeats.append(self._engine.heartbeat)
+        self._decoder = SharedDecoder(self._engine)
         for observer in self._context.options.observers:
             observer.on_engine(self._decoder.background)
         self._tracker = LoggedTracker(
@@ -83,15 +86,13 @@ class Pipeline:
             encoding=self._context.options.encoding, on_call=self._on_tracker_call,
         )  # fmt: skip
         if self._context.options.every_frame:
-            self._encode_worker.recognition.open_now(self._encoder)
+            self._encode_worker.recognition.open_now(pair[0])
             self._encode_worker.recognition.set_words()  # before the first frame
-        self._spawn("recognizer", self._encode_worker.recognition.run, self._encoder)
+        self._spawn("recognizer", self._encode_worker.recognition.run, pair[0])
         self._spawn("track", self._track_worker.run, self._tracker)
-        self._spawn("encode", self._encode_worker.run, self._encoder)
-        if isinstance(self._encoder, AdaptiveEncoder):
-            self._spawn("prepare", self._prepare_sides, self._encoder)
+        self._spawn("encode", self._encode_worker.run, self._engine)
         self._spawn("overlay", self._overlay_worker.run)
-        self._health_reporter.decoder = self._decoder
+        self._health_reporter.engine = self._engine
         self._context.ready.set()
         if is_size_known:
             self._start_sources()
@@ -107,13 +108,14 @@ class Pipeline:
         until_ns = now_ns() + round(STOP_S * 1e9)
         self._context.close_channels()
         self._encode_worker.release()
+        if self._engine is not None:
+            self._engine.release()
         for source in (self._frame_source, self._gaze_source):
             call_with_deadline(source.stop, SOURCE_STOP_S, "gazecast-stop")  # a device's library may hang
         for thread in self._threads:
             thread.join(max(0.0, (until_ns - now_ns()) / 1e9))
         self._health_reporter.report()
         if self._context.ready.is_set() and not any(thread.is_alive() for thread in self._threads):
-            self._encoder.close()
             self._decoder.close()
             self._encode_worker.recognition.close()
 
@@ -132,10 +134,15 @@ class Pipeline:
         self._threads.append(thread)
         thread.start()
 
-    def _prepare_sides(self, encoder: AdaptiveEncoder) -> None:
-        """Compile other picture sides; an error ends that, and the run continues with the sides that it has."""
-        with self._context.guard("prepare"):
-            encoder.prepare_sides(self._context.stopping)
+    def _prepare_sides(self, encoder: Encoder, retired: threading.Event) -> None:
+        """Let a thread compile other picture sides; an error ends it, and the run continues with the sides it has."""
+
+        def prepare(adaptive: AdaptiveEncoder) -> None:
+            with self._context.guard("prepare"):
+                adaptive.prepare_sides(retired)
+
+        if isinstance(encoder, AdaptiveEncoder):
+            self._spawn("prepare", prepare, encoder)
 
     def _start_sources(self) -> None:
         self._gaze_source.start(self._on_gaze)  # first, because a gaze trace follows the clock of its clip

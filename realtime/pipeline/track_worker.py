@@ -57,6 +57,8 @@ class TrackWorker:
         samples = context.gaze.drain()
         if any(_is_on_picture(sample, frame.size) for sample in samples):
             context.on_picture_ns = begun_ns
+        if self._encode_worker.needs_keyframe:
+            context.to_encode.put(frame)
         output, stamp = tracker.step(frame, samples, keyframe, commands)
         self._encode_worker.observe_frame(frame, output.speed)
         self._observe_word(output.word)

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
+from typing import cast
 
 from engines import Decoder, Encoder, EngineSettings, EngineUnavailable, ModelError, load, weights
 from engines.recognition.base import ObjectRecognizer
 from engines.sam import SamDecoder, SamEncoder
+from engines.settings import Backend
 from realtime.infra.interrupts import InterruptHandler
 from realtime.infra.progress import EngineProgress, ProgressReporter
 from realtime.pipeline.adaptive_encoder import AdaptiveEncoder
+from realtime.pipeline.engine_watch import FallbackEngine
 from realtime.tracking.motion.optical_flow import SLOW_SIDE_PX, USUAL_SIDE_PX
 from realtime.tracking.settings import TrackerSettings
 
@@ -75,6 +80,30 @@ def open_engine(
         encoder.prepare(size)
         decoder.prepare(size)
     return pair
+
+
+REOPENED = 2
+"""Times that the same engine is opened anew before another one replaces it."""
+FALLBACK_BACKENDS = {"openvino": "openvino", "onnxruntime": "onnxruntime", "torch": "torch"}
+"""Backends that may replace another one, fastest first, and the module that each needs."""
+
+
+def list_fallback_engines(
+    settings: EngineSettings, models: Path | None, progress: ProgressReporter
+) -> tuple[FallbackEngine, ...]:
+    """List what may replace a live run's engine: itself, then itself in float32, then the other installed backends."""
+    chosen = [settings] * REOPENED
+    if settings.backend != "fake":
+        if settings.precision != "f32":
+            chosen.append(replace(settings, precision="f32"))
+        others = [name for name in FALLBACK_BACKENDS if name != settings.backend]
+        installed = [name for name in others if find_spec(FALLBACK_BACKENDS[name]) is not None]
+        chosen += [replace(settings, backend=cast(Backend, name), precision="f32") for name in installed]
+
+    def open_chosen(use: EngineSettings, size: tuple[int, int] | None) -> tuple[Encoder, Decoder]:
+        return open_engine(use, models, size, progress, live=True)
+
+    return tuple(FallbackEngine(f"{use.backend} {use.precision}", partial(open_chosen, use)) for use in chosen)
 
 
 def _is_adaptive(settings: EngineSettings) -> bool:

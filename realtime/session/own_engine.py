@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from engines import Decoder, Encoder
 from engines.recognition.base import ObjectRecognizer
 from realtime.config.schema import RunConfig
 from realtime.infra.interrupts import InterruptHandler
 from realtime.infra.progress import ObservedProgress, PreparationStep, ProgressReporter
+from realtime.pipeline.engine_watch import FallbackEngine
 from realtime.session.engine import (
     CancellableProgress,
     check_recognizer,
     check_word_recognizer,
+    list_fallback_engines,
     open_engine,
     open_recognizer,
     open_word_recognizer,
@@ -42,6 +46,12 @@ class OwnEngine:
         return open_engine(
             config.engine, config.models, size, self._progress, live=self._is_live, preloaded=self._preloaded
         )
+
+    @property
+    def fallbacks(self) -> Sequence[FallbackEngine]:
+        """See `SessionEngine.fallbacks`."""
+        config = self._config
+        return list_fallback_engines(config.engine, config.models, self._progress) if self._is_live else ()
 
     def open_recognizer(self, encoder: Encoder) -> ObjectRecognizer | None:
         """See `SessionEngine.open_recognizer`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -12,6 +12,7 @@ from realtime.config.schema import RunConfig, select_recorded_settings, to_toml
 from realtime.errors import RunFailed
 from realtime.infra.progress import PreparationStep, ProgressReporter
 from realtime.pipeline.context import PipelineOptions
+from realtime.pipeline.engine_watch import FallbackEngine
 from realtime.pipeline.pipeline import Pipeline
 from realtime.pipeline.words import WordRequest, describe_answer
 from realtime.session.engine import resolve_tracker_settings
@@ -25,6 +26,10 @@ class SessionEngine(Protocol):
 
     def open(self, size: tuple[int, int] | None) -> tuple[Encoder, Decoder]:
         """Open the engine for frames of (width, height), None if unknown; raises `EngineError`."""
+
+    @property
+    def fallbacks(self) -> Sequence[FallbackEngine]:
+        """What may replace the engine while running; empty where its owner replaces it, or nothing does."""
 
     def open_recognizer(self, encoder: Encoder) -> ObjectRecognizer | None:
         """Open what recognizes objects, beside this encoder; None for none. Raises `EngineError`."""
@@ -128,6 +133,7 @@ class WearerSession:
             word_share=config.engine.word_share,
             words=outputs.words,
             open_word_recognizer=engine.open_word_recognizer,
+            fallback_engines=engine.fallbacks,
         )
 
     def _open_engine(self, size: tuple[int, int] | None) -> tuple[Encoder, Decoder]:

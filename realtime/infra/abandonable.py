@@ -1,0 +1,68 @@
+"""Calls native code, which cannot be interrupted, on a thread that is left behind when a call hangs."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+T = TypeVar("T")
+TICK_S = 0.1
+
+
+class CallAbandoned(Exception):
+    """A call has not returned within its limit; its thread is left behind."""
+
+
+class AbandonableThread:
+    """Calls functions on a daemon thread, one at a time, and begins a new thread after a call that hangs.
+
+    The thread has the priority of the one that made the first call. One caller at a time.
+    """
+
+    def __init__(self, name: str, is_cancelled: Callable[[], bool] = lambda: False) -> None:
+        """is_cancelled: polled while a call lasts; when true, the call is abandoned."""
+        self._name, self._is_cancelled = name, is_cancelled
+        self._calls: queue.SimpleQueue[Callable[[], Any] | None] | None = None
+        self._results: queue.SimpleQueue[tuple[Any, BaseException | None]] = queue.SimpleQueue()
+
+    def call(self, function: Callable[[], T], limit_s: float) -> T:
+        """Return or raise what the function does; raises `CallAbandoned` when it lasts longer.
+
+        Only time in which this process runs counts: not that of a stopped process, or of a machine that slept.
+        """
+        if self._calls is None:
+            self._calls, self._results = queue.SimpleQueue(), queue.SimpleQueue()
+            args = self._calls, self._results
+            threading.Thread(target=_serve, args=args, name=self._name, daemon=True).start()
+        self._calls.put(function)
+        for _ in range(max(1, round(limit_s / TICK_S))):
+            try:
+                result, error = self._results.get(timeout=TICK_S)
+            except queue.Empty:
+                if self._is_cancelled():
+                    break
+                continue
+            if error is not None:
+                raise error
+            return cast(T, result)
+        self.close()  # the thread ends when its call returns
+        raise CallAbandoned(f"{self._name} has not returned within {limit_s:.1f} s")
+
+    def close(self) -> None:
+        """Let the thread end once it is idle."""
+        if self._calls is not None:
+            self._calls.put(None)
+            self._calls = None
+
+
+def _serve(
+    calls: queue.SimpleQueue[Callable[[], Any] | None], results: queue.SimpleQueue[tuple[Any, BaseException | None]]
+) -> None:
+    while (function := calls.get()) is not None:
+        try:
+            results.put((function(), None))
+        except BaseException as error:  # which the caller raises
+            results.put((None, error))
+        del function  # and what it holds, such as a picture

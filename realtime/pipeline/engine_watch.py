@@ -1,0 +1,263 @@
+"""Runs an engine where it can be abandoned, and replaces it while running when it hangs or keeps failing."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any, TypeVar
+
+import numpy as np
+
+from engines import Decoder, Embedding, Encoder, EngineInfo, EngineUnavailable, Image, Prompt, PromptError
+from engines.base import ForeignEmbedding, MaskCandidates, check_finite
+from realtime.infra.abandonable import AbandonableThread, CallAbandoned
+from realtime.infra.clock import now_ns
+from realtime.infra.error_guard import describe_error
+from realtime.infra.heartbeat import Heartbeat
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+FIRST_DEADLINE_S, FIRST_HANG_S = 5.0, 30.0
+"""Of the first call for a shape, which compiles its graph: when it is reported, and when the engine is abandoned."""
+DEADLINE_S, DEADLINE_FACTOR = 0.8, 4
+HANG_S, HANG_FACTOR = 2.0, 10
+"""The same later: at least so long, and so many times the slowest of the last calls, as the machine may be busy."""
+KNOWN_CALLS = 8
+FAILING_S, MIN_FAILURES = 1.0, 3
+"""An engine is replaced when at least so many calls in a row have failed, for at least this time."""
+OPEN_LIMIT_S = 120.0
+BACKOFF_S = (0.0, 1.0, 2.0, 4.0, 8.0)
+"""Before the attempts to open another engine; longer ones wait the last of these."""
+ROUND_S, STABLE_S = 15.0, 60.0
+"""Before the list of engines is tried again; after which an engine that worked is the first to be opened again."""
+MAX_ABANDONED = 8
+"""Threads that hang; after them the run stays without an engine."""
+
+OpenEngine = Callable[[tuple[int, int] | None], tuple[Encoder, Decoder]]
+"""Opens an engine for frames of (width, height), or of unknown size."""
+
+
+@dataclass(frozen=True, slots=True)
+class FallbackEngine:
+    """Describes an engine that may replace one that hangs or fails. name: for messages."""
+
+    name: str
+    open: OpenEngine
+
+
+class _WatchedCalls:
+    """Runs the calls of one kind, `encode` or `decode`, and knows how long they usually take."""
+
+    def __init__(self, kind: str, is_cancelled: Callable[[], bool]) -> None:
+        self.kind, self.heartbeat = kind, Heartbeat(kind, FIRST_DEADLINE_S, "call")
+        self._thread = AbandonableThread(f"gazecast-engine-{kind}", is_cancelled)
+        self.forget()
+
+    def forget(self) -> None:
+        """Forget durations and failures, as of an engine that was replaced."""
+        self._durations_ns: deque[int] = deque(maxlen=KNOWN_CALLS)
+        self._shapes: set[Hashable] = set()
+        self._failures, self._failing_since_ns = 0, 0
+
+    def run(self, function: Callable[[], T], shape: Hashable, *, can_abandon: bool) -> T:
+        """Call, on a thread of its own where it can be abandoned; raises `CallAbandoned` for a call that hangs."""
+        slowest_s, is_known = max(self._durations_ns, default=0) / 1e9, shape in self._shapes
+        self.heartbeat.deadline_s = max(DEADLINE_S, DEADLINE_FACTOR * slowest_s) if is_known else FIRST_DEADLINE_S
+        hang_s = max(HANG_S, HANG_FACTOR * slowest_s) if is_known else FIRST_HANG_S
+        begun_ns = now_ns()
+        with self.heartbeat.working():
+            result = self._thread.call(function, hang_s) if can_abandon else function()
+        if is_known:
+            self._durations_ns.append(now_ns() - begun_ns)
+        self._shapes.add(shape)
+        self._failures = 0
+        return result
+
+    def count_failure(self) -> bool:
+        """Count a call that failed, and return whether the engine keeps failing."""
+        at_ns = now_ns()
+        if not self._failures:
+            self._failing_since_ns = at_ns
+        self._failures += 1
+        return self._failures >= MIN_FAILURES and at_ns - self._failing_since_ns >= FAILING_S * 1e9
+
+    def close(self) -> None:
+        """Let the thread end."""
+        self._thread.close()
+
+
+class EngineWatch:
+    """The engine of a pipeline: a `Decoder`, with `encode`, whose inside is replaced when it hangs or keeps failing.
+
+    While there is none, calls raise `EngineUnavailable`. The first fallback may be the same engine, opened anew.
+    Without fallbacks calls run on their callers' threads, and nothing is replaced. `encode` is for one thread,
+    `decode` for another.
+    """
+
+    def __init__(
+        self,
+        pair: tuple[Encoder, Decoder],
+        fallbacks: Sequence[FallbackEngine] = (),
+        stopping: threading.Event | None = None,
+        on_open: Callable[[Encoder, threading.Event], None] = lambda encoder, retired: None,
+    ) -> None:
+        """stopping: ends the wait for what hangs.
+
+        on_open: called with each encoder in use, and with an event that is set when it no longer is.
+        """
+        self._stopping, self._fallbacks, self._on_open = stopping or threading.Event(), tuple(fallbacks), on_open
+        self._encodes = _WatchedCalls("encode", self._stopping.is_set)
+        self._decodes = _WatchedCalls("decode", self._stopping.is_set)
+        self.heartbeat = self._decodes.heartbeat
+        """Of `decode`; who calls `encode` has one of its own."""
+        self._lock = threading.Lock()
+        self._size: tuple[int, int] | None = None
+        self._attempts = self._next = self._abandoned = self._replaced = 0
+        self._reason = ""
+        self._info, self._opened_ns = pair[1].info, now_ns()
+        self._pair: tuple[Encoder, Decoder] | None = pair
+        self._retired = threading.Event()
+        self.needs_keyframe = False
+        """Whether no frame was encoded since the engine was replaced."""
+        on_open(pair[0], self._retired)
+
+    @property
+    def encoder(self) -> Encoder | None:
+        """The encoder in use; None while there is none."""
+        pair = self._pair
+        return None if pair is None else pair[0]
+
+    @property
+    def info(self) -> EngineInfo:
+        """See `Decoder.info`; of the last engine while there is none."""
+        return self._info
+
+    def describe(self) -> dict[str, Any]:
+        """Describe the engine for `health`, with how often it was replaced and why."""
+        replaced = {"replaced": self._replaced, "reason": self._reason} if self._reason else {}
+        return {**asdict(self._info), **replaced}
+
+    def problem(self) -> str:
+        """Return why there is no engine; empty while there is one."""
+        return "" if self._pair is not None else f"engine: {self._reason}"
+
+    def encode(self, image: Image) -> Embedding:
+        """See `Encoder.encode`."""
+        self._size = image.shape[1], image.shape[0]
+        embedding = self._call(self._encodes, lambda pair: pair[0].encode(image), image.shape)
+        self.needs_keyframe = False
+        return embedding
+
+    def decode(self, embedding: Embedding, prompts: Sequence[Prompt]) -> tuple[MaskCandidates, ...]:
+        """See `Decoder.decode`; raises `InvalidOutput` for masks that are no numbers."""
+        has_mask = any(prompt.mask_logits is not None for prompt in prompts)
+        points = max((len(prompt.points_px) for prompt in prompts), default=0)
+        shape = embedding.letterbox, len(prompts), points, has_mask
+        return self._call(self._decodes, lambda pair: check_finite(pair[1].decode(embedding, prompts)), shape)
+
+    def release(self) -> None:
+        """Let what works for the engine in use, such as the compiler of other sides, end; after `stopping` was set."""
+        with self._lock:
+            self._retired.set()
+
+    def close(self) -> None:
+        """Close the engine; call it when neither `encode` nor `decode` runs."""
+        for calls in (self._encodes, self._decodes):
+            calls.close()
+        with self._lock:
+            pair, self._pair = self._pair, None
+        if pair is not None:
+            _close(pair)
+
+    def _call(self, calls: _WatchedCalls, function: Callable[[tuple[Encoder, Decoder]], T], shape: Hashable) -> T:
+        if (pair := self._pair) is None:
+            raise EngineUnavailable(self._reason)
+        try:
+            return calls.run(lambda: function(pair), shape, can_abandon=bool(self._fallbacks))
+        except CallAbandoned as error:
+            self._abandoned += 1
+            if not self._stopping.is_set():
+                self._retire(pair, f"{self._info.backend} {self._info.precision}: {calls.kind} hangs", hangs=True)
+            raise EngineUnavailable(str(error)) from None
+        except (PromptError, ForeignEmbedding):  # of the caller; the embedding is of the engine before
+            raise
+        except Exception as error:
+            if calls.count_failure() and self._fallbacks:
+                why = f"{self._info.backend} {self._info.precision}: {calls.kind} fails ({describe_error(error)})"
+                self._retire(pair, why, hangs=False)
+            raise
+
+    # -- replacing ----------------------------------------------------------------------------------------------------
+
+    def _retire(self, pair: tuple[Encoder, Decoder], why: str, *, hangs: bool) -> None:
+        """Stop using an engine, and begin to open another one on a thread of its own."""
+        with self._lock:
+            if self._pair is not pair:
+                return
+            self._pair, self._reason = None, why
+            self._retired.set()
+        log.warning("the engine is replaced: %s", why)
+        if now_ns() - self._opened_ns > STABLE_S * 1e9:
+            self._next = self._attempts = 0
+        if not hangs:  # closing may hang, too
+            threading.Thread(target=_close, args=(pair,), name="gazecast-engine-close", daemon=True).start()
+        threading.Thread(target=self._replace, name="gazecast-engine-open", daemon=True).start()
+
+    def _replace(self) -> None:
+        """Open the fallbacks in their order until one works; the body of a thread."""
+        opening = AbandonableThread("gazecast-engine-opener", self._stopping.is_set)
+        cause = self._reason
+        while self._abandoned < MAX_ABANDONED:
+            if self._stopping.wait(self._wait_s()):
+                break
+            fallback = self._fallbacks[self._next]
+            self._attempts, self._next = self._attempts + 1, (self._next + 1) % len(self._fallbacks)
+            try:
+                pair = opening.call(partial(_open_and_try, fallback.open, self._size), OPEN_LIMIT_S)
+            except Exception as error:  # CallAbandoned, and all that opening an engine may raise
+                self._abandoned += isinstance(error, CallAbandoned)
+                self._reason = f"{cause}; {fallback.name}: {describe_error(error)}"
+                log.warning("%s cannot replace the engine: %s", fallback.name, describe_error(error))
+                continue
+            self._use(pair, f"{cause}; replaced by {fallback.name}")
+            break
+        opening.close()
+
+    def _wait_s(self) -> float:
+        if self._attempts and self._next == 0:
+            return ROUND_S
+        return BACKOFF_S[min(self._attempts, len(BACKOFF_S) - 1)]
+
+    def _use(self, pair: tuple[Encoder, Decoder], reason: str) -> None:
+        for calls in (self._encodes, self._decodes):
+            calls.forget()
+        with self._lock:
+            if self._stopping.is_set():
+                return
+            self._info, self._reason, self._opened_ns = pair[1].info, reason, now_ns()
+            self._replaced, self.needs_keyframe = self._replaced + 1, True
+            self._retired = threading.Event()
+            self._pair = pair
+        log.warning("%s", reason)
+        self._on_open(pair[0], self._retired)
+
+
+def _open_and_try(open_engine: OpenEngine, size: tuple[int, int] | None) -> tuple[Encoder, Decoder]:
+    """Open an engine, and have it encode and decode a grey picture; raises `EngineError` where it cannot."""
+    encoder, decoder = open_engine(size)
+    width, height = size or (64, 64)
+    embedding = encoder.encode(np.full((height, width, 3), 128, np.uint8))
+    check_finite(decoder.decode(embedding, [Prompt.click(width / 2, height / 2)]))
+    return encoder, decoder
+
+
+def _close(pair: tuple[Encoder, Decoder]) -> None:
+    for part in pair:
+        try:
+            part.close()
+        except Exception as error:
+            log.warning("the engine cannot be closed: %s", describe_error(error))
