@@ -19,6 +19,8 @@ GRID = MODEL_SIDE // TOKEN_PX
 SURROUND = 8
 """Tokens along each side of a block of padding that the decoder sees as one."""
 BATCHES = (1, 4, 8)
+SHARED_BATCHES = (1, 2, 4, 8)
+"""Pictures that are encoded at once, and prompts on embeddings of their own that are decoded at once."""
 POINT_BUCKETS = (2, 4, 8, 16, 32, 64)
 CLICK = ((1, 2),)
 """The decoder graph of one click, (prompts at once, points of each)."""
@@ -56,10 +58,14 @@ def grid(rows: int, columns: int) -> tuple[int, int]:
 
 @dataclass(frozen=True, slots=True)
 class EncoderGraph:
-    """A graph that maps (height, width, 3) uint8 BGR content in model pixels to the decoder's prepared tensors."""
+    """A graph that maps (height, width, 3) uint8 BGR content in model pixels to the decoder's prepared tensors.
+
+    batch: number of pictures; from two on, all its tensors have them as their first dimension.
+    """
 
     height: int
     width: int
+    batch: int = 1
 
     @classmethod
     def of(cls, letterbox: Letterbox) -> EncoderGraph:
@@ -80,7 +86,8 @@ class EncoderGraph:
     @property
     def name(self) -> str:
         """Return the name, for files and messages."""
-        return f"encoder-{self.height}x{self.width}"
+        several = f"-b{self.batch}" if self.batch > 1 else ""
+        return f"encoder-{self.height}x{self.width}{several}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,18 +107,24 @@ class LetterboxGraph:
 
 @dataclass(frozen=True, slots=True)
 class DecoderGraph:
-    """A graph that decodes `batch` prompts of `points` tokens to masks, for content of rows x columns tokens."""
+    """A graph that decodes `batch` prompts of `points` tokens to masks, for content of rows x columns tokens.
+
+    own_images: whether each prompt has an embedding of its own, as the first dimension of the prepared tensors.
+    """
 
     rows: int
     columns: int
     batch: int
     points: int
     masks_in: bool
+    own_images: bool = False
 
     @classmethod
-    def of(cls, letterbox: Letterbox, batch: int, points: int, masks_in: bool) -> DecoderGraph:
+    def of(
+        cls, letterbox: Letterbox, batch: int, points: int, masks_in: bool, *, own_images: bool = False
+    ) -> DecoderGraph:
         """Return the graph for the pictures of a letterbox."""
-        return cls(*EncoderGraph.of(letterbox).tokens, batch, points, masks_in)
+        return cls(*EncoderGraph.of(letterbox).tokens, batch, points, masks_in, own_images)
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -126,7 +139,7 @@ class DecoderGraph:
     @property
     def name(self) -> str:
         """Return the name, for files and messages."""
-        kind = "-masks" if self.masks_in else ""
+        kind = ("-masks" if self.masks_in else "") + ("-own" if self.own_images else "")
         return f"decoder{kind}-{self.rows}x{self.columns}-b{self.batch}-n{self.points}"
 
 

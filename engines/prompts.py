@@ -40,10 +40,19 @@ class PromptTable:
     kinds: Floats
     no_mask: Floats
 
-    def tokens(self, letterbox: Letterbox, prompts: Sequence[Prompt]) -> tuple[Floats, Floats]:
-        """Encode (B, N, 256) tokens and (B, N) offsets of their attention scores; N is one of `POINT_BUCKETS`."""
-        sparse = [model_points(letterbox, prompt) for prompt in prompts]
-        size = bucket(max(len(labels) for _, labels in sparse), POINT_BUCKETS, "points and corners")
+    @staticmethod
+    def token_count(prompts: Sequence[Prompt]) -> int:
+        """Return N of `tokens`; raises `PromptError` for more points than any graph has."""
+        most = max(len(prompt.labels) + (1 if prompt.box_px is None else 2) for prompt in prompts)
+        return bucket(most, POINT_BUCKETS, "points and corners")
+
+    def tokens(self, letterboxes: Sequence[Letterbox], prompts: Sequence[Prompt]) -> tuple[Floats, Floats]:
+        """Encode (B, N, 256) tokens and (B, N) offsets of their attention scores; N is one of `POINT_BUCKETS`.
+
+        letterboxes: that of each prompt's picture.
+        """
+        sparse = [model_points(letterbox, prompt) for letterbox, prompt in zip(letterboxes, prompts, strict=True)]
+        size = self.token_count(prompts)
         tokens = np.zeros((len(prompts), size, self.kinds.shape[1]), np.float32)
         absent = np.full((len(prompts), size), ABSENT, np.float32)
         for row, (points, labels) in enumerate(sparse):

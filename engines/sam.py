@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -23,8 +23,10 @@ from engines.base import (
     check_image,
     check_prompts,
 )
+from engines.batching import StagedPicture, StagedPrompts
+from engines.graph_cache import GraphCache
 from engines.graph_store import GraphStore
-from engines.graphs import BATCHES, LIVE, DecoderGraph, EncoderGraph
+from engines.graphs import BATCHES, LIVE, SHARED_BATCHES, DecoderGraph, EncoderGraph
 from engines.letterbox import Letterbox
 from engines.prompts import PromptTable
 from engines.settings import PICTURE_SIDES, EngineSettings, Report, default_cache_dir, picture_side
@@ -37,7 +39,8 @@ _serial = itertools.count(1)
 EncoderRun = Callable[[Image], tuple[Any, int]]
 """A compiled encoder graph: content (h, w, 3) to the backend's embedding, not shared with later calls, and its bytes.
 
-Where the runtime `accepts_frames`, the input is a whole frame (H, W, 3) whose content matches the graph.
+Where the runtime `accepts_frames`, the input is a whole frame (H, W, 3) whose content matches the graph. A batch's maps
+(B, h, w, 3) to one embedding of all, see `BatchRuntime.split`.
 """
 DecoderRun = Callable[[Any, Sequence[Floats]], tuple[Floats, Floats]]
 """A compiled decoder graph: an embedding and the prompts' arrays to logits and predicted IoU, owned by the caller."""
@@ -57,6 +60,17 @@ class EngineRuntime(Protocol):
 
     def array(self, tensor: Any) -> Floats:
         """Return one output tensor of an `EncoderRun`, as float32 on the host."""
+
+
+@runtime_checkable
+class BatchRuntime(EngineRuntime, Protocol):
+    """A backend that runs graphs of several images too."""
+
+    def split(self, prepared: Any) -> list[Any]:
+        """Split the embedding of a batch into those of its pictures."""
+
+    def stack(self, prepared: Sequence[Any]) -> Any:
+        """Join embeddings of pictures to that of a batch, for a decoder."""
 
 
 def open_store(settings: EngineSettings, weights: Path | None, report: Report) -> GraphStore:
@@ -120,7 +134,7 @@ class SamEncoder:
         self.info, self.sides, self.speed = info, tuple(sides), speed
         self._runtime: EngineRuntime | None = runtime
         self._table = table
-        self._runs = lru_cache(self.KEPT)(runtime.encoder)
+        self._runs = GraphCache(runtime.encoder, self.KEPT)
 
     def prepare(self, frame_size: tuple[int, int], side: int | None = None) -> None:
         """Compile the graph for (width, height) at a picture side, the usual one by default. From any thread."""
@@ -128,32 +142,68 @@ class SamEncoder:
 
     def encode(self, image: Image, side: int | None = None) -> Embedding:
         """See `Encoder.encode`. side: the picture side, the usual one by default."""
-        if self._runtime is None:
-            raise EngineClosed("this encoder was closed; load the engine again")
-        accepts_frames = self._runtime.accepts_frames
+        return self._encode(self.stage(image, side))
+
+    def stage(self, image: Image, side: int | None = None) -> StagedPicture:
+        """See `BatchEncoder.stage`."""
+        accepts_frames = self._open_runtime.accepts_frames
         if not (accepts_frames and hasattr(image, "__cuda_array_interface__")):
             check_image(image)
         letterbox = Letterbox(image.shape[1], image.shape[0], picture_side=side or self.info.picture_side)
-        run = self._runs(EncoderGraph.of(letterbox))
-        prepared, nbytes = run(image if accepts_frames else np.ascontiguousarray(letterbox.resize(image)))
-        return Embedding(self.info.engine_id, letterbox, prepared, nbytes)
+        graph = EncoderGraph.of(letterbox)
+        self._runs(graph)
+        pixels = image if accepts_frames else np.ascontiguousarray(letterbox.resize(image))
+        return StagedPicture(pixels, letterbox, graph)
+
+    def prepare_batch(self, shape: Hashable, size: int) -> None:
+        """See `BatchEncoder.prepare_batch`."""
+        if size > 1 and isinstance(self._open_runtime, BatchRuntime) and isinstance(shape, EncoderGraph):
+            self._runs(replace(shape, batch=size))
+
+    def encode_batch(self, pictures: Sequence[StagedPicture]) -> tuple[Embedding, ...]:
+        """See `BatchEncoder.encode_batch`; pictures are encoded in batches of `SHARED_BATCHES`."""
+        runtime = self._open_runtime
+        if not isinstance(runtime, BatchRuntime):
+            return tuple(self._encode(picture) for picture in pictures)
+        out: list[Embedding] = []
+        while len(out) < len(pictures):
+            size = max(size for size in SHARED_BATCHES if size <= len(pictures) - len(out))
+            part = pictures[len(out) : len(out) + size]
+            out += [self._encode(part[0])] if size == 1 else self._encode_together(runtime, part)
+        return tuple(out)
+
+    def _encode(self, picture: StagedPicture) -> Embedding:
+        prepared, nbytes = self._runs(EncoderGraph.of(picture.letterbox))(picture.pixels)
+        return Embedding(self.info.engine_id, picture.letterbox, prepared, nbytes)
+
+    def _encode_together(self, runtime: BatchRuntime, pictures: Sequence[StagedPicture]) -> list[Embedding]:
+        graph = replace(EncoderGraph.of(pictures[0].letterbox), batch=len(pictures))
+        prepared, nbytes = self._runs(graph)(np.stack([picture.pixels for picture in pictures]))
+        return [
+            Embedding(self.info.engine_id, picture.letterbox, part, nbytes // len(pictures))
+            for picture, part in zip(pictures, runtime.split(prepared), strict=True)
+        ]
+
+    @property
+    def _open_runtime(self) -> EngineRuntime:
+        if self._runtime is None:
+            raise EngineClosed("this encoder was closed; load the engine again")
+        return self._runtime
 
     def embedding(self, embedding: Embedding) -> Floats:
         """Return SAM's image embedding from this encoder's embedding, for comparisons.
 
         (rows, columns, 256) float32, the tokens of the content.
         """
-        if self._runtime is None:
-            raise EngineClosed("this encoder was closed; load the engine again")
         graph = EncoderGraph.of(embedding.letterbox)
         rows, columns = graph.tokens
-        keys = self._runtime.array(embedding.tensors[0]).reshape(*graph.grid, -1)
+        keys = self._open_runtime.array(embedding.tensors[0]).reshape(*graph.grid, -1)
         return keys[:rows, :columns] - self._table.no_mask
 
     def close(self) -> None:
         """See `Encoder.close`."""
         self._runtime = None
-        self._runs.cache_clear()
+        self._runs.clear()
 
 
 class SamDecoder:
@@ -165,7 +215,7 @@ class SamDecoder:
         self.info = info
         self._runtime: EngineRuntime | None = runtime
         self._table = table
-        self._runs = lru_cache(self.KEPT)(runtime.decoder)
+        self._runs = GraphCache(runtime.decoder, self.KEPT)
 
     def prepare(
         self, frame_size: tuple[int, int], side: int | None = None, uses: Sequence[tuple[int, int]] = LIVE
@@ -180,35 +230,94 @@ class SamDecoder:
 
     def decode(self, embedding: Embedding, prompts: Sequence[Prompt]) -> tuple[MaskCandidates, ...]:
         """See `Decoder.decode`."""
-        if self._runtime is None:
-            raise EngineClosed("this decoder was closed; load the engine again")
+        self._check_open()
         check_prompts(self.info, embedding, prompts)
         out: list[MaskCandidates] = []
-        while len(out) < len(prompts):
-            batch = batch_size_for(len(prompts) - len(out))
-            out += self._decode(embedding, prompts[len(out) : len(out) + batch], batch)
+        for begin, batch in _batches(len(prompts)):
+            out += self._decode(embedding, prompts[begin : begin + batch], batch)
         return tuple(out)
+
+    def stage(self, embedding: Embedding, prompts: Sequence[Prompt]) -> StagedPrompts:
+        """See `BatchDecoder.stage`."""
+        self._check_open()
+        check_prompts(self.info, embedding, prompts)
+        graph = None
+        for begin, batch in _batches(len(prompts)):
+            part = prompts[begin : begin + batch]
+            graph = DecoderGraph.of(embedding.letterbox, batch, self._table.token_count(part), _has_mask(part))
+            self._runs(graph)
+        return StagedPrompts(embedding, tuple(prompts), graph if len(prompts) == 1 else None)
+
+    def prepare_batch(self, shape: Hashable, size: int) -> None:
+        """See `BatchDecoder.prepare_batch`."""
+        if size > 1 and isinstance(self._check_open(), BatchRuntime) and isinstance(shape, DecoderGraph):
+            self._runs(replace(shape, batch=size, own_images=True))
+
+    def decode_batch(self, requests: Sequence[StagedPrompts]) -> tuple[tuple[MaskCandidates, ...], ...]:
+        """See `BatchDecoder.decode_batch`; single prompts are decoded in batches of `SHARED_BATCHES`."""
+        runtime = self._check_open()
+        if not isinstance(runtime, BatchRuntime) or any(len(request.prompts) > 1 for request in requests):
+            return tuple(self.decode(request.embedding, request.prompts) for request in requests)
+        out: list[tuple[MaskCandidates, ...]] = []
+        while len(out) < len(requests):
+            size = max(size for size in SHARED_BATCHES if size <= len(requests) - len(out))
+            part = requests[len(out) : len(out) + size]
+            out += (
+                self._decode_together(runtime, part) if size > 1 else [self.decode(part[0].embedding, part[0].prompts)]
+            )
+        return tuple(out)
+
+    def _decode_together(
+        self, runtime: BatchRuntime, requests: Sequence[StagedPrompts]
+    ) -> list[tuple[MaskCandidates, ...]]:
+        prompts = [request.prompts[0] for request in requests]
+        boxes = [request.embedding.letterbox for request in requests]
+        inputs = self._inputs(boxes, prompts)
+        points, has_mask = inputs[0].shape[1], _has_mask(prompts)
+        run = self._runs(DecoderGraph.of(boxes[0], len(requests), points, has_mask, own_images=True))
+        logits, scores = run(runtime.stack([request.embedding.tensors for request in requests]), inputs)
+        return [(MaskCandidates(logits[row], scores[row], box),) for row, box in enumerate(boxes)]
 
     def _decode(self, embedding: Embedding, prompts: Sequence[Prompt], batch: int) -> list[MaskCandidates]:
         filled = [*prompts, *[prompts[-1]] * (batch - len(prompts))]
-        tokens, absent = self._table.tokens(embedding.letterbox, filled)
-        inputs = [tokens, absent]
-        masks_in = any(prompt.mask_logits is not None for prompt in prompts)
-        if masks_in:
-            logits = np.zeros((batch, 1, LOGITS_SIDE, LOGITS_SIDE), np.float32)
-            has_mask = np.zeros((batch, 1, 1), np.float32)
-            for row, prompt in enumerate(filled):
+        inputs = self._inputs([embedding.letterbox] * batch, filled)
+        run = self._runs(DecoderGraph.of(embedding.letterbox, batch, inputs[0].shape[1], _has_mask(prompts)))
+        logits, scores = run(embedding.tensors, inputs)
+        return [MaskCandidates(logits[row], scores[row], embedding.letterbox) for row in range(len(prompts))]
+
+    def _inputs(self, letterboxes: Sequence[Letterbox], prompts: Sequence[Prompt]) -> list[Floats]:
+        inputs = [*self._table.tokens(letterboxes, prompts)]
+        if _has_mask(prompts):
+            logits = np.zeros((len(prompts), 1, LOGITS_SIDE, LOGITS_SIDE), np.float32)
+            has_mask = np.zeros((len(prompts), 1, 1), np.float32)
+            for row, prompt in enumerate(prompts):
                 if prompt.mask_logits is not None:
                     logits[row, 0], has_mask[row] = prompt.mask_logits, 1
             inputs += [logits, has_mask]
-        run = self._runs(DecoderGraph.of(embedding.letterbox, batch, tokens.shape[1], masks_in))
-        logits, scores = run(embedding.tensors, inputs)
-        return [MaskCandidates(logits[row], scores[row], embedding.letterbox) for row in range(len(prompts))]
+        return inputs
+
+    def _check_open(self) -> EngineRuntime:
+        if self._runtime is None:
+            raise EngineClosed("this decoder was closed; load the engine again")
+        return self._runtime
 
     def close(self) -> None:
         """See `Decoder.close`."""
         self._runtime = None
-        self._runs.cache_clear()
+        self._runs.clear()
+
+
+def _has_mask(prompts: Sequence[Prompt]) -> bool:
+    return any(prompt.mask_logits is not None for prompt in prompts)
+
+
+def _batches(count: int) -> list[tuple[int, int]]:
+    """List the (begin, size) of the batches in which `count` prompts on one embedding are decoded."""
+    found, begin = [], 0
+    while begin < count:
+        found.append((begin, batch_size_for(count - begin)))
+        begin += found[-1][1]
+    return found
 
 
 def batch_size_for(count: int) -> int:

@@ -82,3 +82,11 @@ class OnnxRuntime:
     def array(self, tensor: Any) -> Floats:
         """See `EngineRuntime.array`."""
         return np.asarray(tensor, np.float32)
+
+    def split(self, prepared: tuple[Floats, ...]) -> list[tuple[Floats, ...]]:
+        """See `BatchRuntime.split`; the parts share the batch's memory."""
+        return list(zip(*prepared, strict=True))
+
+    def stack(self, prepared: Sequence[tuple[Floats, ...]]) -> tuple[Floats, ...]:
+        """See `BatchRuntime.stack`."""
+        return tuple(np.stack(parts) for parts in zip(*prepared, strict=True))

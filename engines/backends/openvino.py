@@ -138,3 +138,14 @@ class OpenVinoRuntime:
     def array(self, tensor: Any) -> Floats:
         """See `EngineRuntime.array`."""
         return np.array(tensor.data, np.float32)
+
+    def split(self, prepared: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+        """See `BatchRuntime.split`; the parts share the batch's memory."""
+        return [
+            tuple(ov.Tensor(part, shared_memory=True) for part in parts)
+            for parts in zip(*(tensor.data for tensor in prepared), strict=True)
+        ]
+
+    def stack(self, prepared: Sequence[tuple[Any, ...]]) -> tuple[Any, ...]:
+        """See `BatchRuntime.stack`."""
+        return tuple(ov.Tensor(np.stack([part.data for part in parts])) for parts in zip(*prepared, strict=True))

@@ -89,6 +89,14 @@ class TorchRuntime:
         """See `EngineRuntime.array`."""
         return np.array(tensor.cpu(), np.float32)
 
+    def split(self, prepared: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+        """See `BatchRuntime.split`; the parts share the batch's memory."""
+        return list(zip(*(tensor.unbind() for tensor in prepared), strict=True))
+
+    def stack(self, prepared: Sequence[tuple[Any, ...]]) -> tuple[Any, ...]:
+        """See `BatchRuntime.stack`."""
+        return tuple(torch.stack(parts) for parts in zip(*prepared, strict=True))
+
 
 class CudaRuntime(TorchRuntime):
     """Captures graphs as CUDA graphs on the current device; tensors between encoder and decoder stay there.

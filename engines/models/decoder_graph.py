@@ -76,11 +76,16 @@ def position_grid(arrays: Arrays) -> NDArray[np.float32]:
     return np.concatenate([np.sin(angle), np.cos(angle)], -1).astype(np.float32)
 
 
-def write_preparation(b: GraphBuilder, arrays: Arrays, keys: str, rows: int, columns: int) -> dict[str, str]:
+def write_preparation(
+    b: GraphBuilder, arrays: Arrays, keys: str, rows: int, columns: int, batch: int = 1
+) -> dict[str, str]:
     """Write what a decoder needs of an image, from its embedding (M, 256) on the decoder's grid.
 
-    Returns keys (M, 256), and k, q and v per head, each (8, 16, M), by name.
+    Returns keys (M, 256), and k, q and v per head, each (8, 16, M), by name. A batch of two or more images is the
+    first dimension of all of them.
     """
+    images = (batch,) if batch > 1 else ()
+    axis = len(images)
     b.enter("preparation")
     layer = "mask_decoder.transformer.layers.0"
     parts = [
@@ -96,9 +101,9 @@ def write_preparation(b: GraphBuilder, arrays: Arrays, keys: str, rows: int, col
     constant = np.repeat(biases[:, None], len(place), 1)
     constant[:WIDTH] += weights[:WIDTH] @ place.T
     keys = b.add("Add", keys, b.constant(arrays["prompt_encoder.no_mask_embed.weight"], "prompt_encoder.no_mask"))
-    x = b.add("MatMul", b.constant(weights, "preparation.weight"), b.transpose(keys, 1, 0))
-    x = b.reshape(b.add("Add", x, b.constant(constant, "preparation.constant")), 3, HEADS, HEAD, len(place))
-    k, q, v = (b.select(x, 0, index) for index in range(3))
+    x = b.add("MatMul", b.constant(weights, "preparation.weight"), b.transpose(keys, *range(axis), axis + 1, axis))
+    x = b.reshape(b.add("Add", x, b.constant(constant, "preparation.constant")), *images, 3, HEADS, HEAD, len(place))
+    k, q, v = (b.select(x, axis, index) for index in range(3))
     return {"keys": keys, "k": k, "q": q, "v": v}
 
 
@@ -108,6 +113,7 @@ class MaskDecoderGraph:
     def __init__(self, builder: GraphBuilder, arrays: Arrays, graph: DecoderGraph) -> None:
         self._b, self._arrays = builder, arrays
         self._batch, self._rows, self._columns = graph.batch, graph.rows, graph.columns
+        self._images = (0,) if graph.own_images else ()
         self._grid = graph.grid
         self._count = self._grid[0] * self._grid[1]
         self._tokens = OUTPUTS + graph.points
@@ -120,6 +126,7 @@ class MaskDecoderGraph:
 
         keys, k, q, v: see `write_preparation`. prompt: (B, N, 256). absent: (B, N), 0 for a token that counts and
         very negative for one that only fills its batch. Returns logits (B, 4, 256, 256) and predicted IoU (B, 4).
+        Where each prompt has its own image, B is the first dimension of the others too.
         """
         b = self._b
         tokens, absent = self._prompt_tokens(prompt, absent)
@@ -129,7 +136,11 @@ class MaskDecoderGraph:
         name = f"{layer}.cross_attn_token_to_image"
         heads = self._heads(self._linear(b.add("Add", queries, tokens), f"{name}.q_proj"), scale=True)
         scores = b.add("Add", b.add("MatMul", heads, k), self._log_areas)
-        seen = b.add("MatMul", b.add("Softmax", scores, axis=-1), b.transpose(v, 0, 2, 1))
+        seen = b.add(
+            "MatMul",
+            b.add("Softmax", scores, axis=-1),
+            b.transpose(v, *self._images, *(axis + len(self._images) for axis in (0, 2, 1))),
+        )
         queries = self._after_image(layer, queries, self._linear(self._join(seen), f"{name}.out_proj"))
         name = f"{layer}.cross_attn_image_to_token"
         heads = self._heads(self._linear(b.add("Add", queries, tokens), f"{name}.k_proj"), scale=True)

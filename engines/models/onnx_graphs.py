@@ -35,6 +35,7 @@ def _build_encoder(
 ) -> onnx.ModelProto:
     b = GraphBuilder(graph.name)
     rows, columns = graph.tokens
+    images, axis = ((graph.batch,), 1) if graph.batch > 1 else ((), 0)
     encoder = weights.below(ENCODER)
     # Scale and channel order are folded into the first convolution; the mean is not, because the padding is zero.
     first = "patch_embed.0.weight" if model == "mobile_sam" else "patch_embed.proj.weight"
@@ -42,28 +43,29 @@ def _build_encoder(
     edges = None
     network: TinyVitGraph | SamVitGraph
     if model != "mobile_sam":
-        network = SamVitGraph(b, encoder, SHAPES[model])
+        network = SamVitGraph(b, encoder, SHAPES[model], batch=graph.batch)
     elif profiles is not None and min(rows, columns) < GRID:
         edges = profiles.edges(rows, columns)
-        network = TinyVitGraph(b, encoder, encoded_tokens(rows), encoded_tokens(columns), edges)
+        network = TinyVitGraph(b, encoder, encoded_tokens(rows), encoded_tokens(columns), edges, graph.batch)
     else:
-        network = TinyVitGraph(b, encoder, GRID, GRID, None)
-    x = b.input("image", TensorProto.UINT8, graph.height, graph.width, 3)
+        network = TinyVitGraph(b, encoder, GRID, GRID, None, graph.batch)
+    x = b.input("image", TensorProto.UINT8, *images, graph.height, graph.width, 3)
     b.enter("pixels")
     x = b.add("Cast", x, to=TensorProto.FLOAT)
     x = b.add("Sub", x, b.constant(np.array(MEAN_BGR, np.float32), "pixels.mean"))
     height, width = network.pixels
-    x = b.pad(x, (0, 0, 0, height - graph.height, width - graph.width, 0))
-    x = network.write(b.reshape(b.transpose(x, 2, 0, 1), 1, 3, height, width))
+    x = b.pad(x, (*[0] * (2 * axis + 3), height - graph.height, width - graph.width, 0))
+    x = b.transpose(x, *range(axis), axis + 2, axis, axis + 1)
+    x = network.write(b.reshape(x, graph.batch, 3, height, width))
     b.enter("encoder/surround")
     if edges is not None:
         x = _surround(b, x, edges, graph)
     elif (rows, columns) != (GRID, GRID):
-        x = write_pooling(b, x, 1, rows, columns)
+        x = write_pooling(b, x, graph.batch, rows, columns)
     count = graph.grid[0] * graph.grid[1]
-    prepared = write_preparation(b, weights, b.reshape(x, count, WIDTH), rows, columns)
+    prepared = write_preparation(b, weights, b.reshape(x, *images, count, WIDTH), rows, columns, graph.batch)
     for name, tensor in prepared.items():
-        b.output(name, tensor, *((count, WIDTH) if name == "keys" else (HEADS, HEAD, count)))
+        b.output(name, tensor, *images, *((count, WIDTH) if name == "keys" else (HEADS, HEAD, count)))
     return b.build()
 
 
@@ -89,16 +91,17 @@ def _surround(b: GraphBuilder, x: str, edges: EdgeProfiles, graph: EncoderGraph)
         x = b.slice(x, 2, 0, columns)
     beside, under = surround_embedding(edges, rows, columns)
     if beside is not None:
-        x = b.concat(2, x, b.constant(beside, "embedding.beside"))
-    return x if under is None else b.concat(1, x, b.constant(under, "embedding.under"))
+        x = b.concat(2, x, b.constant(np.repeat(beside, graph.batch, 0), "embedding.beside"))
+    return x if under is None else b.concat(1, x, b.constant(np.repeat(under, graph.batch, 0), "embedding.under"))
 
 
 def _build_decoder(graph: DecoderGraph, weights: ModelWeights) -> onnx.ModelProto:
     b = GraphBuilder(graph.name)
     batch, count = graph.batch, graph.grid[0] * graph.grid[1]
-    keys = b.input("keys", TensorProto.FLOAT, count, WIDTH)
+    images = (batch,) if graph.own_images else ()
+    keys = b.input("keys", TensorProto.FLOAT, *images, count, WIDTH)
     if not graph.masks_in:
-        k, q, v = (b.input(name, TensorProto.FLOAT, HEADS, HEAD, count) for name in "kqv")
+        k, q, v = (b.input(name, TensorProto.FLOAT, *images, HEADS, HEAD, count) for name in "kqv")
     prompt = b.input("prompt", TensorProto.FLOAT, batch, graph.points, WIDTH)
     absent = b.input("absent", TensorProto.FLOAT, batch, graph.points)
     decoder = MaskDecoderGraph(b, weights, graph)

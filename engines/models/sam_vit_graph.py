@@ -39,18 +39,20 @@ SHAPES = {
 
 
 class SamVitGraph:
-    """Writes the encoder's nodes for a square of `grid` x `grid` tokens; other than 64 only in tests.
+    """Writes the encoder's nodes for squares of `grid` x `grid` tokens; other than 64 only in tests.
 
-    arrays: weights by their names in Meta's checkpoint, without "image_encoder.".
+    batch: number of pictures. arrays: weights by their names in Meta's checkpoint, without "image_encoder.".
     """
 
-    def __init__(self, builder: GraphBuilder, arrays: Arrays, shape: VitShape, grid: int = GRID) -> None:
-        self._b, self._arrays, self._shape, self._grid = builder, arrays, shape, grid
+    def __init__(
+        self, builder: GraphBuilder, arrays: Arrays, shape: VitShape, grid: int = GRID, batch: int = 1
+    ) -> None:
+        self._b, self._arrays, self._shape, self._grid, self._batch = builder, arrays, shape, grid, batch
         self.pixels = grid * TOKEN_PX, grid * TOKEN_PX
         """(height, width) of the input."""
 
     def write(self, image: str) -> str:
-        """Write the network from (1, 3, height, width) pixels to (1, grid, grid, 256)."""
+        """Write the network from (B, 3, height, width) pixels to (B, grid, grid, 256)."""
         b = self._b
         b.enter("encoder/patch_embed")
         x = b.transpose(self._conv(image, "patch_embed.proj", stride=TOKEN_PX), 0, 2, 3, 1)
@@ -78,18 +80,19 @@ class SamVitGraph:
 
     def _block(self, x: str, name: str, is_global: bool) -> str:
         """Attention, in windows unless global, and an MLP, each with its residual."""
-        b, grid, width = self._b, self._grid, self._shape.width
+        b, batch, grid, width = self._b, self._batch, self._grid, self._shape.width
         y = self._norm(x, f"{name}.norm1")
         if is_global:
-            y = self._attention(y, f"{name}.attn", 1, grid)
+            y = self._attention(y, f"{name}.attn", batch, grid)
         else:
             count = -(-grid // WINDOW)
             size = count * WINDOW
             y = b.pad(y, (0, 0, 0, 0, 0, size - grid, size - grid, 0))
-            y = b.transpose(b.reshape(y, count, WINDOW, count, WINDOW, width), 0, 2, 1, 3, 4)
-            y = self._attention(b.reshape(y, count**2, WINDOW, WINDOW, width), f"{name}.attn", count**2, WINDOW)
-            y = b.transpose(b.reshape(y, count, count, WINDOW, WINDOW, width), 0, 2, 1, 3, 4)
-            y = b.slice(b.slice(b.reshape(y, 1, size, size, width), 1, 0, grid), 2, 0, grid)
+            y = b.transpose(b.reshape(y, batch * count, WINDOW, count, WINDOW, width), 0, 2, 1, 3, 4)
+            windows = batch * count**2
+            y = self._attention(b.reshape(y, windows, WINDOW, WINDOW, width), f"{name}.attn", windows, WINDOW)
+            y = b.transpose(b.reshape(y, batch * count, count, WINDOW, WINDOW, width), 0, 2, 1, 3, 4)
+            y = b.slice(b.slice(b.reshape(y, batch, size, size, width), 1, 0, grid), 2, 0, grid)
         x = b.add("Add", x, y)
         y = b.add("Gelu", self._linear(self._norm(x, f"{name}.norm2"), f"{name}.mlp.lin1"))
         return b.add("Add", x, self._linear(y, f"{name}.mlp.lin2"))

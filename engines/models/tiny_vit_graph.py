@@ -45,14 +45,16 @@ class _Map:
 class TinyVitGraph:
     """Writes the encoder's nodes for `rows` x `columns` tokens at the top left of the 64 x 64 square.
 
+    batch: number of pictures, which all shapes in this module have in place of their first 1.
     arrays: weights by their names in MobileSAM's checkpoint, convolutions with batch norms folded in.
     profiles: the padding's activations; needed where a side is cut, that is less than 64 tokens.
     """
 
     def __init__(
-        self, builder: GraphBuilder, arrays: Arrays, rows: int, columns: int, profiles: EdgeProfiles | None
-    ) -> None:
-        self._b, self._arrays, self._profiles = builder, arrays, profiles
+        self, builder: GraphBuilder, arrays: Arrays, rows: int, columns: int, profiles: EdgeProfiles | None,
+        batch: int = 1,
+    ) -> None:  # fmt: skip
+        self._b, self._arrays, self._profiles, self._batch = builder, arrays, profiles, batch
         self._below, self._right = rows < GRID, columns < GRID
         self.layer_inputs: dict[str, tuple[str, int, int, int]] = {}
         """Tensors that constants continue on a cut side, by name, once written: name, rows, columns, width."""
@@ -129,11 +131,11 @@ class TinyVitGraph:
     # Layouts
 
     def _flat(self, x: _Map) -> _Map:
-        y = self._b.reshape(self._b.transpose(x.name, 0, 2, 3, 1), 1, x.rows * x.columns, x.width)
+        y = self._b.reshape(self._b.transpose(x.name, 0, 2, 3, 1), self._batch, x.rows * x.columns, x.width)
         return _Map(y, x.rows, x.columns, x.width)
 
     def _square(self, x: _Map) -> str:
-        return self._b.reshape(x.name, 1, x.rows, x.columns, x.width)
+        return self._b.reshape(x.name, self._batch, x.rows, x.columns, x.width)
 
     def _unflat(self, x: _Map) -> _Map:
         return _Map(self._b.transpose(self._square(x), 0, 3, 1, 2), x.rows, x.columns, x.width)
@@ -146,13 +148,17 @@ class TinyVitGraph:
             # Near the square's end less may be there than is asked for: windows get zeros then, as in the square.
             if self._below and down:
                 under = self._profiles.under(name, down, columns)
-                y = self._b.concat(1, y, self._b.constant(under, f"under_{name}"))
+                y = self._b.concat(1, y, self._repeated(under, f"under_{name}"))
                 rows += under.shape[1]
             if self._right and across:
                 beside = self._profiles.beside(name, x.rows, rows - x.rows, across)
-                y = self._b.concat(2, y, self._b.constant(beside, f"beside_{name}"))
+                y = self._b.concat(2, y, self._repeated(beside, f"beside_{name}"))
                 columns += beside.shape[2]
-        return _Map(self._b.reshape(y, 1, rows * columns, x.width), rows, columns, x.width)
+        return _Map(self._b.reshape(y, self._batch, rows * columns, x.width), rows, columns, x.width)
+
+    def _repeated(self, value: NDArray[np.float32], name: str) -> str:
+        """Add a constant once for each picture."""
+        return self._b.constant(np.repeat(value, self._batch, 0), name)
 
     # Attention
 
@@ -164,7 +170,7 @@ class TinyVitGraph:
         if (y.rows, y.columns) != (x.rows, x.columns):
             grid = self._b.slice(self._square(y), 1, 0, x.rows) if y.rows != x.rows else self._square(y)
             grid = self._b.slice(grid, 2, 0, x.columns) if y.columns != x.columns else grid
-            y = _Map(self._b.reshape(grid, 1, x.rows * x.columns, x.width), x.rows, x.columns, x.width)
+            y = _Map(self._b.reshape(grid, self._batch, x.rows * x.columns, x.width), x.rows, x.columns, x.width)
         x = _Map(self._b.add("Add", x.name, y.name), x.rows, x.columns, x.width)
         x = self._extend(x, f"{stage}_{block}_conv", 1, 1)
         x = self._flat(self._conv(self._unflat(x), f"{name}.local_conv", group=x.width))
@@ -185,22 +191,22 @@ class TinyVitGraph:
 
         Zeros stand right and below where whole windows are lacking, as at the square's own end.
         """
-        b, width, count = self._b, x.width, window * window
+        b, batch, width, count = self._b, self._batch, x.width, window * window
         down, across = -(-x.rows // window), -(-x.columns // window)
         y = self._square(x)
         if (down * window, across * window) != (x.rows, x.columns):
             y = b.pad(y, (0, 0, 0, 0, 0, down * window - x.rows, across * window - x.columns, 0))
-        y = b.transpose(b.reshape(y, down, window, across, window, width), 0, 2, 1, 3, 4)
-        y = b.reshape(y, down * across, count, width)
+        y = b.transpose(b.reshape(y, batch * down, window, across, window, width), 0, 2, 1, 3, 4)
+        y = b.reshape(y, batch * down * across, count, width)
         qkv = self._linear(self._norm(y, f"{name}.norm", 1e-5), f"{name}.qkv")
-        qkv = b.transpose(b.reshape(qkv, down * across, count, 3, heads, HEAD_WIDTH), 2, 0, 3, 1, 4)
+        qkv = b.transpose(b.reshape(qkv, batch * down * across, count, 3, heads, HEAD_WIDTH), 2, 0, 3, 1, 4)
         q, k, v = (b.select(qkv, 0, index) for index in range(3))
         scores = b.add("MatMul", q, b.transpose(k, 0, 1, 3, 2))
         scores = b.add("Add", scores, b.constant(self._arrays[f"{name}.bias"], f"encoder.{name}.bias"))
         y = b.add("MatMul", b.add("Softmax", scores, axis=-1), v)
-        y = b.reshape(b.transpose(y, 0, 2, 1, 3), down * across, count, width)
-        y = b.reshape(self._linear(y, f"{name}.proj"), down, across, window, window, width)
-        y = b.reshape(b.transpose(y, 0, 2, 1, 3, 4), 1, down * window * across * window, width)
+        y = b.reshape(b.transpose(y, 0, 2, 1, 3), batch * down * across, count, width)
+        y = b.reshape(self._linear(y, f"{name}.proj"), batch * down, across, window, window, width)
+        y = b.reshape(b.transpose(y, 0, 2, 1, 3, 4), batch, down * window * across * window, width)
         return _Map(y, down * window, across * window, width)
 
     def _neck(self, x: _Map) -> str:

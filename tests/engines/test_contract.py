@@ -18,6 +18,7 @@ from engines import (
     PromptError,
     load,
 )
+from engines.batching import as_batch_decoder, as_batch_encoder
 
 CLICK = Prompt.click(106, 90)
 EMPTY = (np.zeros((0, 2), np.float32), np.zeros(0, np.int8))
@@ -190,3 +191,46 @@ def test_a_truncated_weight_file_is_refused(name, tmp_path: Path, weights_folder
 def test_an_unknown_backend_is_refused():
     with pytest.raises(EngineUnavailable, match="choose one of"):
         load(EngineSettings("abacus"), None)  # type: ignore[arg-type]
+
+
+def differ(one: np.ndarray, other: np.ndarray) -> float:
+    return float(np.abs(one - other).max() / max(1.0, float(np.abs(one).max())))
+
+
+def test_pictures_together_are_as_pictures_alone(engine, picture):
+    encoder, decoder = as_batch_encoder(engine[0]), as_batch_decoder(engine[1])
+    pictures = [picture, 255 - picture, picture[::-1].copy()]
+    together = encoder.encode_batch([encoder.stage(each) for each in pictures])
+    requests = [decoder.stage(each, [CLICK]) for each in together]
+    batch = decoder.decode_batch(requests)
+    assert len(together) == len(batch) == len(pictures)
+    is_exact = engine[0].info.backend in ("fake", "stock")
+    for each, (found,) in zip(pictures, batch, strict=True):
+        (alone,) = engine[1].decode(engine[0].encode(each), [CLICK])
+        assert differ(alone.logits, found.logits) <= (0 if is_exact else 0.05)
+        assert np.abs(alone.predicted_iou - found.predicted_iou).max() <= (0 if is_exact else 0.03)
+    assert differ(batch[0][0].logits, batch[1][0].logits) > 0.05  # no picture got another's mask
+    assert differ(batch[0][0].logits, batch[2][0].logits) > 0.05
+
+
+def test_prompts_with_masks_are_decoded_together(engine, picture):
+    decoder = as_batch_decoder(engine[1])
+    embeddings = [engine[0].encode(each) for each in (picture, 255 - picture)]
+    first = [engine[1].decode(each, [CLICK])[0] for each in embeddings]
+    prompts = [replace(CLICK, mask_logits=found.logits[found.best_index]) for found in first]
+    batch = decoder.decode_batch(
+        [decoder.stage(*each) for each in zip(embeddings, [[p] for p in prompts], strict=True)]
+    )
+    for embedding, prompt, (found,) in zip(embeddings, prompts, batch, strict=True):
+        (alone,) = engine[1].decode(embedding, [prompt])
+        assert differ(alone.logits, found.logits) < 0.05
+
+
+def test_what_is_staged_is_checked(engine, embedding):
+    encoder, decoder = as_batch_encoder(engine[0]), as_batch_decoder(engine[1])
+    with pytest.raises(PromptError, match="picture"):
+        encoder.stage(np.zeros((4, 4), np.uint8))
+    with pytest.raises(PromptError, match="at least one"):
+        decoder.stage(embedding, [])
+    with pytest.raises(ForeignEmbedding):
+        decoder.stage(replace(embedding, engine_id="another"), [CLICK])

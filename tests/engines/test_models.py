@@ -159,7 +159,7 @@ def test_prompt_tokens_in_numpy_are_the_networks_own(sam, arrays):
     for prompt in PROMPTS.values():
         points, labels = (torch.from_numpy(part)[None] for part in model_points(BOX, prompt))
         wanted = sam.prompt_encoder.points(points, labels.long())[0].numpy()
-        tokens, absent = table.tokens(BOX, [prompt])
+        tokens, absent = table.tokens([BOX], [prompt])
         count = len(wanted)
         np.testing.assert_allclose(tokens[0, :count], wanted, atol=2e-4)
         assert (absent[0, :count] == 0).all()
