@@ -27,14 +27,36 @@ class SpeedRecord:
 
     def read(self) -> float | None:
         """Read the speed; None where it is not known."""
-        found = (cache.read_verdict(self._root, NAME, self._key) or {}).get("ms_per_megapixel")
+        found = self._read().get("ms_per_megapixel")
         return float(found) if isinstance(found, int | float) and 0 < found < math.inf else None
 
     def write(self, ms_per_megapixel: float) -> None:
         """Write the speed; where the cache cannot be written, the next run only starts slower."""
+        self._update({"ms_per_megapixel": round(ms_per_megapixel, 1)})
+
+    def read_ratios(self, part: str) -> dict[int, float]:
+        """Read what larger batches gain: by their size, an item's time over that in the next smaller one.
+
+        part: "encoder" or "decoder".
+        """
+        found = self._read().get(f"{part}_batches")
+        pairs = found.items() if isinstance(found, dict) else ()
+        return {int(size): float(ratio) for size, ratio in pairs if size.isdigit() and isinstance(ratio, int | float)}
+
+    def write_ratios(self, ratios: Mapping[str, Mapping[int, float]]) -> None:
+        """Write what larger batches gain, by part; sizes that failed are left out."""
+        self._update({
+            f"{part}_batches": {str(size): round(ratio, 3) for size, ratio in each.items() if math.isfinite(ratio)}
+            for part, each in ratios.items()
+        })  # fmt: skip
+
+    def _read(self) -> dict[str, Any]:
+        return cache.read_verdict(self._root, NAME, self._key) or {}
+
+    def _update(self, figures: Mapping[str, Any]) -> None:
         file = cache.file_path(self._root, NAME, self._key, ".json")
         with suppress(ModelError):
-            cache.write_note(file, NAME, self._key, gate={"ms_per_megapixel": round(ms_per_megapixel, 1)})
+            cache.write_note(file, NAME, self._key, gate={**self._read(), **figures})
 
 
 def speed_key(info: EngineInfo) -> dict[str, str]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from engines import Embedding, EngineInfo, Image, Letterbox
+from engines import Decoder, Embedding, Encoder, EngineInfo, Image, Letterbox
 from engines.graphs import CLICK, LIVE
-from engines.sam import SamDecoder, SamEncoder
 from realtime.infra.clock import now_ns
 from realtime.infra.threads import lower_priority
 from realtime.pipeline.side_control import PictureSideControl, is_slow
@@ -26,6 +26,45 @@ CHECKS_TO_PREPARE, CHECKS_TO_PREPARE_AHEAD = 3, 100
 a still picture would get waits until the start is over."""
 
 
+class KnownSpeed(Protocol):
+    """A protocol that keeps the encoder's milliseconds per megapixel from run to run."""
+
+    def read(self) -> float | None:
+        """Return the speed; None where it is not known."""
+
+    def write(self, ms_per_megapixel: float) -> None:
+        """Store the speed."""
+
+
+@runtime_checkable
+class SidedEncoder(Encoder, Protocol):
+    """An `Encoder` with a choice of picture sides: an engine's own, or a client's of a shared engine."""
+
+    @property
+    def sides(self) -> Sequence[int]:
+        """The picture sides that can be chosen."""
+
+    @property
+    def speed(self) -> KnownSpeed:
+        """How long encoding takes."""
+
+    def encode(self, image: Image, side: int | None = None) -> Embedding:
+        """Encode a picture at a side, the usual one by default."""
+
+    def prepare(self, frame_size: tuple[int, int], side: int | None = None) -> None:
+        """Compile the graph for frames of (width, height) at a side."""
+
+
+@runtime_checkable
+class PreparedDecoder(Decoder, Protocol):
+    """A `Decoder` whose graphs can be compiled beforehand."""
+
+    def prepare(
+        self, frame_size: tuple[int, int], side: int | None = None, uses: Sequence[tuple[int, int]] = LIVE
+    ) -> None:
+        """Compile the graphs for frames of (width, height) at a side; uses: (prompts at once, points of each)."""
+
+
 class AdaptiveEncoder:
     """An `Encoder` whose picture side follows `PictureSideControl`.
 
@@ -35,7 +74,7 @@ class AdaptiveEncoder:
     """
 
     def __init__(
-        self, encoder: SamEncoder, decoder: SamDecoder, frame_size: tuple[int, int] | None,
+        self, encoder: SidedEncoder, decoder: PreparedDecoder, frame_size: tuple[int, int] | None,
         report: Callable[[str], None] = lambda line: None,
     ) -> None:  # fmt: skip
         """Compile the graphs of the first side, for the frames' (width, height) or, None, for the likely one."""

@@ -11,11 +11,10 @@ from typing import cast
 
 from engines import Decoder, Encoder, EngineSettings, EngineUnavailable, ModelError, load, weights
 from engines.recognition.base import ObjectRecognizer
-from engines.sam import SamDecoder, SamEncoder
 from engines.settings import Backend
 from realtime.infra.interrupts import InterruptHandler
 from realtime.infra.progress import EngineProgress, ProgressReporter
-from realtime.pipeline.adaptive_encoder import AdaptiveEncoder
+from realtime.pipeline.adaptive_encoder import AdaptiveEncoder, PreparedDecoder, SidedEncoder
 from realtime.pipeline.engine_watch import FallbackEngine
 from realtime.tracking.motion.optical_flow import SLOW_SIDE_PX, USUAL_SIDE_PX
 from realtime.tracking.settings import TrackerSettings
@@ -71,8 +70,18 @@ def open_engine(
     """
     is_open = live and _is_adaptive(settings)
     pair = preloaded.result() if preloaded else _load(settings, models, None if is_open else size, progress)
+    return adapt_engine(pair, size, progress) if is_open else pair
+
+
+def adapt_engine(
+    pair: tuple[Encoder, Decoder], size: tuple[int, int] | None, progress: ProgressReporter
+) -> tuple[Encoder, Decoder]:
+    """Let a live run's picture side follow the speed where the engine, or a client of a shared one, has a choice.
+
+    size: (width, height) of the frames, whose graphs are compiled; None if unknown.
+    """
     encoder, decoder = pair
-    if not (is_open and isinstance(encoder, SamEncoder) and isinstance(decoder, SamDecoder)):
+    if not (isinstance(encoder, SidedEncoder) and isinstance(decoder, PreparedDecoder)):
         return pair
     if len(encoder.sides) > 1:
         return AdaptiveEncoder(encoder, decoder, size, progress.show_line), decoder

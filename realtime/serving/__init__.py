@@ -1,0 +1,1 @@
+"""Serves many wearers by one engine."""

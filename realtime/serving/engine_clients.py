@@ -1,0 +1,89 @@
+"""Presents a shared engine to one wearer as an encoder and a decoder of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from engines import Embedding, Image, MaskCandidates, Prompt
+from engines.batching import BatchDecoder, BatchEncoder, StagedPicture, StagedPrompts
+from engines.graphs import LIVE
+from engines.sam import SamDecoder, SamEncoder
+from realtime.serving.engine_lane import EngineLane
+
+EncoderLane = EngineLane[StagedPicture, Embedding]
+DecoderLane = EngineLane[StagedPrompts, tuple[MaskCandidates, ...]]
+
+
+class ClientEncoder:
+    """See `Encoder`; encodes on the shared engine's thread. Its engine is closed by `SharedEngine.close` alone."""
+
+    def __init__(self, stream: str, encoder: BatchEncoder, lane: EncoderLane) -> None:
+        self.info = encoder.info
+        self._stream, self._inside, self._lane = stream, encoder, lane
+
+    def encode(self, image: Image, side: int | None = None) -> Embedding:
+        """See `Encoder.encode`. side: the picture side, where the engine has a choice."""
+        staged = self._inside.stage(image, side)
+        return self._lane.call(self._stream, staged, staged.shape)
+
+    def close(self) -> None:
+        """Do nothing: other clients use the engine."""
+
+
+class SidedClientEncoder(ClientEncoder):
+    """A client of an engine that has a choice of picture sides, for `AdaptiveEncoder`."""
+
+    def __init__(self, stream: str, encoder: SamEncoder, lane: EncoderLane, count_clients: Callable[[], int]) -> None:
+        super().__init__(stream, encoder, lane)
+        self._sam = encoder
+        self.sides = encoder.sides
+        self.speed = SharedSpeed(encoder, count_clients)
+
+    def prepare(self, frame_size: tuple[int, int], side: int | None = None) -> None:
+        """Compile the graph for (width, height) at a picture side, once for all clients."""
+        self._sam.prepare(frame_size, side)
+
+
+class SharedSpeed:
+    """Knows how long an encode takes a client, waiting included: the more clients, the longer."""
+
+    def __init__(self, encoder: SamEncoder, count_clients: Callable[[], int]) -> None:
+        self._encoder, self._count_clients = encoder, count_clients
+
+    def read(self) -> float | None:
+        """Return the milliseconds per megapixel that a client must expect; None where no run has measured any."""
+        known = self._encoder.speed.read()
+        return None if known is None else known * max(1, self._count_clients())
+
+    def write(self, ms_per_megapixel: float) -> None:
+        """Do nothing: with waiting in it, the time would slow the next run that has the machine to itself."""
+
+
+class ClientDecoder:
+    """See `Decoder`; decodes on the shared engine's thread. Its engine is closed by `SharedEngine.close` alone."""
+
+    def __init__(self, stream: str, decoder: BatchDecoder, lane: DecoderLane) -> None:
+        self.info = decoder.info
+        self._stream, self._inside, self._lane = stream, decoder, lane
+
+    def decode(self, embedding: Embedding, prompts: Sequence[Prompt]) -> tuple[MaskCandidates, ...]:
+        """See `Decoder.decode`."""
+        staged = self._inside.stage(embedding, prompts)
+        return self._lane.call(self._stream, staged, staged.shape)
+
+    def close(self) -> None:
+        """Do nothing: other clients use the engine."""
+
+
+class PreparedClientDecoder(ClientDecoder):
+    """A client of an engine whose graphs can be compiled beforehand, for `AdaptiveEncoder`."""
+
+    def __init__(self, stream: str, decoder: SamDecoder, lane: DecoderLane) -> None:
+        super().__init__(stream, decoder, lane)
+        self._sam = decoder
+
+    def prepare(
+        self, frame_size: tuple[int, int], side: int | None = None, uses: Sequence[tuple[int, int]] = LIVE
+    ) -> None:
+        """See `SamDecoder.prepare`; once for all clients."""
+        self._sam.prepare(frame_size, side, uses)

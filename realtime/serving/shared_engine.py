@@ -1,0 +1,125 @@
+"""Shares one encoder and one decoder among many wearers."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+
+from engines import Decoder, Embedding, Encoder, MaskCandidates
+from engines.batching import StagedPicture, StagedPrompts, as_batch_decoder, as_batch_encoder
+from engines.sam import SamDecoder, SamEncoder
+from realtime.config.sharing import SharingSettings
+from realtime.errors import GazecastError
+from realtime.infra.heartbeat import Heartbeat
+from realtime.serving.batch_costs import BatchCosts
+from realtime.serving.batch_scheduler import BatchScheduler
+from realtime.serving.engine_clients import ClientDecoder, ClientEncoder, PreparedClientDecoder, SidedClientEncoder
+from realtime.serving.engine_lane import EngineLane
+from realtime.serving.lane_statistics import LaneStatistics
+
+ENCODER_NICE = 10
+"""As of a run's own encoder: masks come before keyframes."""
+
+
+class StreamTaken(GazecastError):
+    """A stream that is open already."""
+
+
+@dataclass(frozen=True, slots=True)
+class SharingStatistics:
+    """Holds the statistics of both parts of a shared engine, and the names of its streams."""
+
+    streams: tuple[str, ...]
+    encoder: LaneStatistics
+    decoder: LaneStatistics
+
+
+class SharedEngine:
+    """Serves clients by one encoder and one decoder, each on a thread of its own. Any thread.
+
+    Pictures are resized, and graphs compiled, on the clients' own threads, so that nobody waits for another's large
+    pictures or first use of a shape. It owns the engine and closes it.
+    """
+
+    def __init__(self, encoder: Encoder, decoder: Decoder, *, settings: SharingSettings | None = None) -> None:
+        self.settings = settings or SharingSettings()
+        self._encoder, self._decoder = as_batch_encoder(encoder), as_batch_decoder(decoder)
+        self._speed = encoder.speed if isinstance(encoder, SamEncoder) else None
+        known = self._speed.read_ratios if self._speed is not None else (lambda part: {})
+        costs = {part: BatchCosts(self.settings.max_batch, known(part)) for part in ("encoder", "decoder")}
+        waits = {"encoder": self.settings.encode_wait_ms, "decoder": self.settings.decode_wait_ms}
+        idle_ns = round(self.settings.idle_delay_ms * 1e6)
+        schedulers = {
+            part: BatchScheduler(costs[part], wait_ns=round(waits[part] * 1e6), idle_delay_ns=idle_ns) for part in costs
+        }
+        self._encoding: EngineLane[StagedPicture, Embedding] = EngineLane(
+            "shared-encoder", self._encoder.encode_batch, self._encoder.prepare_batch,
+            schedulers["encoder"], costs["encoder"], nice=ENCODER_NICE,
+        )  # fmt: skip
+        self._decoding: EngineLane[StagedPrompts, tuple[MaskCandidates, ...]] = EngineLane(
+            "shared-decoder", self._decoder.decode_batch, self._decoder.prepare_batch,
+            schedulers["decoder"], costs["decoder"],
+        )  # fmt: skip
+        self._lock = threading.Lock()
+        self._streams: set[str] = set()
+        self._is_closed = False
+
+    def open_client(self, stream: str) -> tuple[Encoder, Decoder]:
+        """Return an encoder and a decoder for a stream, whose calls block its own threads until they are served.
+
+        Where the engine has a choice of picture sides, so has the client's encoder (`AdaptiveEncoder` takes it).
+        Raises `StreamTaken` for a stream that is open.
+        """
+        with self._lock:
+            if stream in self._streams:
+                raise StreamTaken(f"the stream {stream!r} is open already; close it first, or choose another name")
+            self._streams.add(stream)
+        self._encoding.open_stream(stream)
+        self._decoding.open_stream(stream)
+        if isinstance(self._encoder, SamEncoder) and isinstance(self._decoder, SamDecoder):
+            return (
+                SidedClientEncoder(stream, self._encoder, self._encoding, lambda: len(self._streams)),
+                PreparedClientDecoder(stream, self._decoder, self._decoding),
+            )
+        return (
+            ClientEncoder(stream, self._encoder, self._encoding), ClientDecoder(stream, self._decoder, self._decoding),
+        )  # fmt: skip
+
+    def close_client(self, stream: str) -> None:
+        """Close a stream; a call of it that waits raises `EngineClosed`. Does nothing for one that is not open."""
+        with self._lock:
+            self._streams.discard(stream)
+        self._encoding.close_stream(stream)
+        self._decoding.close_stream(stream)
+
+    def set_locked(self, stream: str, is_locked: bool) -> None:
+        """Set whether a wearer's gaze is locked on an object: then its requests come before those of idle wearers."""
+        self._encoding.set_locked(stream, is_locked)
+        self._decoding.set_locked(stream, is_locked)
+
+    def statistics(self) -> SharingStatistics:
+        """Return what was measured so far."""
+        with self._lock:
+            streams = tuple(sorted(self._streams))
+        return SharingStatistics(streams, self._encoding.statistics(), self._decoding.statistics())
+
+    def heartbeats(self) -> tuple[Heartbeat, ...]:
+        """Return those of its threads, for `health`."""
+        return self._encoding.heartbeat, self._decoding.heartbeat
+
+    def close(self) -> None:
+        """Fail all calls that wait, remember which batches pay, and close the engine; idempotent.
+
+        A batch that lasts longer than a second continues on its daemon thread, and the engine stays open then.
+        """
+        with self._lock:
+            if self._is_closed:
+                return
+            self._is_closed = True
+        self._encoding.close()
+        self._decoding.close()
+        if self._speed is not None:
+            self._speed.write_ratios({"encoder": self._encoding.ratios, "decoder": self._decoding.ratios})
+        if self._encoding.is_idle and self._decoding.is_idle:
+            self._encoder.close()
+            self._decoder.close()
