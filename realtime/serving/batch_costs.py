@@ -10,8 +10,9 @@ from engines.graphs import SHARED_BATCHES
 
 GAIN = 0.95
 """A larger batch is used where a picture in it takes at most this share of the time in the next smaller one."""
-TRIALS = 5
-"""Batches of a size that are run before it is judged, and the newest of the smaller size that it is compared with."""
+TRIALS = 6
+"""Batches of a size that are run before it is judged, and the newest of the smaller size that it is compared with. The
+least times are compared, because other load only adds to them."""
 KEPT = 64
 
 
@@ -45,8 +46,7 @@ class BatchCosts:
         if size > 1 and size not in self.ratios and len(times) >= TRIALS:
             smaller = self._times[shape, size // 2]
             if len(smaller) >= TRIALS:
-                before = _newest_median(smaller) / (size // 2)
-                self.ratios[size] = _newest_median(times) / size / before
+                self.ratios[size] = _least(times) / _least(smaller) / 2
 
     def choose_size(self, shape: Hashable, count: int) -> int:
         """Return the batch size for `count` waiting requests of a shape."""
@@ -101,5 +101,5 @@ class BatchCosts:
         return self.ratios.get(size, 0.0) <= GAIN
 
 
-def _newest_median(times: deque[float]) -> float:
-    return statistics.median(list(times)[-TRIALS:])
+def _least(times: deque[float]) -> float:
+    return min(list(times)[-TRIALS:])
