@@ -10,6 +10,7 @@ import cv2
 from realtime.config.schema import RunConfig
 from realtime.errors import RunFailed
 from realtime.infra.interrupts import InterruptHandler
+from realtime.infra.machine import limit_memory_arenas
 from realtime.media.overlay import draw_overlay
 from realtime.pipeline.control import USER_VERBS
 from realtime.session.own_engine import OwnEngine
@@ -30,6 +31,7 @@ def run(config: RunConfig, view: RunView, *, window: bool = False, stop: threadi
     Raises `SettingsError`, `SourceError`, `TransportError`, `WindowError`, `CalibrationError` or `EngineError` when it
     cannot start, KeyboardInterrupt when it is interrupted before that, `RunFailed` when it ends by an error.
     """
+    limit_memory_arenas()
     cv2.setNumThreads(1)  # the tracker's share of the cores; the rest belongs to the engine
     stop = stop or threading.Event()
     with ExitStack() as stack:
