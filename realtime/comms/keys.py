@@ -10,7 +10,6 @@ import contextlib
 import json
 import os
 import re
-import secrets
 import stat
 import sys
 import tomllib
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
 from realtime.errors import AccessError
+from realtime.files import write_atomically
 from realtime.validation import read_value
 
 Permission = Literal["control", "pictures"]
@@ -201,7 +201,7 @@ class KeyFolder:
     def _write(self, path: Path, text: str) -> None:
         try:
             self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
-            write_private(path, text.encode())
+            write_atomically(path, text.encode(), is_private=True)
         except OSError as error:
             raise AccessError(f"cannot write {path}: {error.strerror or error}") from None
 
@@ -217,21 +217,6 @@ def check_private(path: Path, *, is_secret: bool) -> None:
     if wrong:
         can = "read" if wrong & 0o044 else "change"
         raise AccessError(f"others can {can} {path} (mode {stat.S_IMODE(found.st_mode):o}); run: chmod 600 {path}")
-
-
-def write_private(path: Path, data: bytes) -> None:
-    """Write a file that only its user may read, whole or not at all; raises `OSError`."""
-    part = path.with_name(f".{path.stem}-{secrets.token_hex(8)}.part")
-    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
 
 
 def find_client_access(

@@ -14,8 +14,8 @@ from typing import Any
 from realtime.comms.messages import HealthMessage
 from realtime.config.recording import RecordSettings
 from realtime.errors import RecordingError
+from realtime.files import find_free_name
 from realtime.infra.heartbeat import Heartbeat
-from realtime.media.files import find_free_name
 from realtime.pipeline.control import UserCommand
 from realtime.pipeline.observers import FrameResult, PipelineObserver
 from realtime.pipeline.tracker_log import TrackerCall

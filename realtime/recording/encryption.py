@@ -18,9 +18,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
-from realtime.comms.keys import check_private, default_key_folder, write_private
+from realtime.comms.keys import check_private, default_key_folder
 from realtime.config.recording import RecordSettings
 from realtime.errors import AccessError, RecordingError
+from realtime.files import write_atomically
 
 MAGIC = b"gazecast-age-1\r\n\x1a\x89"
 MAX_BLOCK_BYTES = 1 << 30
@@ -49,7 +50,7 @@ def make_identity(path: Path | None = None) -> tuple[Path, str]:
     identity = _pyrage().x25519.Identity.generate()
     public = str(identity.to_public())
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    write_private(path, f"# public key: {public}\n{identity}\n".encode())
+    write_atomically(path, f"# public key: {public}\n{identity}\n".encode(), is_private=True)
     return path, public
 
 

@@ -15,7 +15,7 @@ from types import MappingProxyType
 
 from calibration.text import to_utf8
 from realtime.errors import RecordingError
-from realtime.media.files import write_atomically
+from realtime.files import write_atomically
 
 MAX_LABEL_LENGTH = 80
 MAX_UNDO_STEPS = 200

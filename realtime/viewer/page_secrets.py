@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from realtime.comms.keys import check_private, write_private
+from realtime.comms.keys import check_private
 from realtime.errors import ViewerError
+from realtime.files import write_atomically
 
 VALID_DAYS = 800
 """Apple's browsers refuse certificates of more than 825 days."""
@@ -37,11 +38,11 @@ def prepare_page_secrets(folder: Path) -> PageSecrets:
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if not files.token.exists():
-            write_private(files.token, f"{secrets.token_hex(TOKEN_BYTES)}\n".encode())
+            write_atomically(files.token, f"{secrets.token_hex(TOKEN_BYTES)}\n".encode(), is_private=True)
         if not (files.key.exists() and files.certificate.exists() and _is_valid(files.certificate)):
             certificate, key = _make_certificate()
-            write_private(files.key, key)
-            write_private(files.certificate, certificate)
+            write_atomically(files.key, key, is_private=True)
+            write_atomically(files.certificate, certificate, is_private=True)
         for file in (files.token, files.key):
             check_private(file, is_secret=True)
     except OSError as error:

@@ -14,7 +14,7 @@ import numpy as np
 
 from realtime.comms.messages import MaskMessage
 from realtime.errors import SnapshotError
-from realtime.media.files import find_free_name
+from realtime.files import find_free_name
 from realtime.media.overlay import draw_overlay
 from realtime.pipeline.observers import FrameResult
 from realtime.pipeline.result_worker import ResultWorker

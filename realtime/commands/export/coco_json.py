@@ -17,7 +17,7 @@ import numpy as np
 
 from realtime.comms.mask_encoding import encode_mask
 from realtime.errors import AnnotationError
-from realtime.media.files import write_atomically
+from realtime.files import write_atomically
 from realtime.types import Mask
 
 

@@ -14,9 +14,9 @@ from realtime.commands.export.csv_table import format_csv
 from realtime.commands.export.targets import ExportTargets, OnTime, format_count, resolve_target
 from realtime.commands.export.video import export_video
 from realtime.errors import RecordingError, RunFailed, VideoError
+from realtime.files import write_atomically
 from realtime.infra.interrupts import InterruptHandler
 from realtime.infra.progress import show_bar
-from realtime.media.files import write_atomically
 from realtime.recording.format import GAZE
 from realtime.recording.labels import LabelFile
 from realtime.recording.mask_events import read_events

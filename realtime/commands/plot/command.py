@@ -11,8 +11,8 @@ from engines import Image
 from realtime.commands.export.targets import resolve_target
 from realtime.commands.plot.summary import summarize
 from realtime.errors import RecordingError, RunFailed
+from realtime.files import write_atomically
 from realtime.infra.interrupts import InterruptHandler
-from realtime.media.files import write_atomically
 from realtime.recording.labels import LabelFile
 from realtime.recording.mask_events import RecordingEvent, read_events
 from realtime.recording.reader import RecordingReader

@@ -18,7 +18,7 @@ import cv2
 from engines import Image
 from realtime.commands.export.coco_json import write_json
 from realtime.errors import RunFailed
-from realtime.media.files import write_atomically
+from realtime.files import write_atomically
 from realtime.media.png_text import add_png_text, is_whole_png, read_png_text
 
 KEYWORD = "gazecast"

@@ -120,7 +120,7 @@ def test_labels_are_saved_sent_to_all_pages_and_undone(path, monkeypatch):
             assert load_labels(path).get_label(1) == ObjectLabel("red cup")
             await other.send_str('{"t":"undo"}')
             assert (await receive_text(ws, "labels"))["labels"]["1"] == ["", True]
-            monkeypatch.setattr("realtime.media.files.os.fsync", fill_disk)
+            monkeypatch.setattr("realtime.files.os.fsync", fill_disk)
             await ws.send_str('{"t":"label","object":1,"text":"cat"}')
             assert "cannot write the labels" in (await receive_text(ws, "notice"))["text"]
             assert (await receive_text(ws, "labels"))["labels"]["1"] == ["", True]

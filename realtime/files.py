@@ -14,14 +14,16 @@ def find_free_name(folder: Path, name: str, ending: str) -> str:
     return next(free for free in names if not (folder / f"{free}{ending}").exists())
 
 
-def write_atomically(path: Path, data: bytes) -> None:
+def write_atomically(path: Path, data: bytes, *, is_private: bool = False) -> None:
     """Write a file, whole or not at all, in place of an existing one; raises OSError.
 
     The data are on the disk before the file gets its name. The temporary name is unique, so two writers do not collide.
+    is_private: only its user may read it, from its first byte on.
     """
+    mode = 0o600 if is_private else 0o666
     part = path.with_name(f".{path.stem[:40]}-{secrets.token_hex(8)}.part")
     try:
-        with part.open("xb") as file:
+        with open(part, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
