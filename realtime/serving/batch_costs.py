@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from collections import defaultdict, deque
 from collections.abc import Hashable, Mapping
 
@@ -30,6 +29,8 @@ class BatchCosts:
         """By batch size, a picture's time over that in the next smaller batch; of sizes that were judged."""
         self._times: dict[tuple[Hashable, int], deque[float]] = defaultdict(lambda: deque(maxlen=KEPT))
         self._ready: set[tuple[Hashable, int]] = set()
+        self.recent: deque[tuple[Hashable, int, float]] = deque(maxlen=KEPT)
+        """The last batches: shape, size and service time in ms."""
 
     def set_ready(self, shape: Hashable, size: int) -> None:
         """Allow batches of a size, whose graph is compiled."""
@@ -41,6 +42,7 @@ class BatchCosts:
 
     def observe(self, shape: Hashable, size: int, service_ms: float) -> None:
         """Record how long a batch took."""
+        self.recent.append((shape, size, service_ms))
         times = self._times[shape, size]
         times.append(service_ms)
         if size > 1 and size not in self.ratios and len(times) >= TRIALS:
@@ -73,25 +75,6 @@ class BatchCosts:
             if size not in self.ratios:
                 return None  # it is being tried
         return None
-
-    def expect_ms(self, size: int = 1, shape: Hashable = None) -> float | None:
-        """Return the median time of a batch of a shape, the slowest by default; None where none was measured."""
-        found = [
-            times for (of, its_size), times in self._times.items()
-            if its_size == size and times and (shape is None or of == shape)
-        ]  # fmt: skip
-        return max((statistics.median(times) for times in found), default=None)
-
-    def per_picture_ms(self, streams: int) -> float | None:
-        """Return the time that a picture takes in the batches that so many streams can fill; None if unknown."""
-        single = self.expect_ms()
-        if single is None:
-            return None
-        for size in self._sizes[1:]:
-            if size > streams or self.ratios.get(size, 1.0) > GAIN:
-                break
-            single *= self.ratios[size]
-        return single
 
     def samples(self) -> dict[tuple[Hashable, int], list[float]]:
         """Return the last service times in ms, by shape and batch size."""

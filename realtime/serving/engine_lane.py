@@ -54,7 +54,7 @@ class EngineLane(Generic[Item, Result]):
         self._compiler: threading.Thread | None = None
         self._times: dict[str, StreamTimes] = {}
         self._sizes: Counter[int] = Counter()
-        self._busy_ns, self._begun_ns = 0, now_ns()
+        self._busy_ns = 0
         self.heartbeat = Heartbeat(name, LIMIT_S, "batch")
         self._thread = threading.Thread(target=self._run, name=f"gazecast-{name}", daemon=True)
         self._thread.start()
@@ -112,10 +112,10 @@ class EngineLane(Generic[Item, Result]):
             return LaneStatistics(
                 streams={stream: times.summarize() for stream, times in self._times.items()},
                 batch_sizes=dict(self._sizes),
-                load=self._busy_ns / max(1, now_ns() - self._begun_ns),
+                busy_ns=self._busy_ns,
                 service_ms=self._costs.samples(),
+                recent=tuple(self._costs.recent),
                 batch_ratios=dict(self._costs.ratios),
-                picture_ms=self._costs.per_picture_ms(max(1, len(self._served_ns))),
             )
 
     @property

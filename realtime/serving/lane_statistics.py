@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-KEPT = 512
+KEPT = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,17 +26,22 @@ class StreamSummary:
 class LaneStatistics:
     """Holds the statistics of an encoder or a decoder.
 
-    batch_sizes: number of batches by size. load: share of the time in which it was busy. service_ms: last service
-    times by shape and batch size. batch_ratios: see `BatchCosts.ratios`. picture_ms: time for one picture, or prompt,
-    in the batches that the present streams can fill; None before the first.
+    batch_sizes: number of batches by size. busy_ns: time in which it worked. service_ms: last service times by shape
+    and batch size. recent: the last batches, see `BatchCosts.recent`. batch_ratios: see `BatchCosts.ratios`.
     """
 
     streams: Mapping[str, StreamSummary]
     batch_sizes: Mapping[int, int]
-    load: float
+    busy_ns: int
     service_ms: Mapping[tuple[Hashable, int], list[float]]
+    recent: Sequence[tuple[Hashable, int, float]]
     batch_ratios: Mapping[int, float]
-    picture_ms: float | None
+
+    @property
+    def item_ms(self) -> float | None:
+        """The service time of a picture, or of a request's prompts, in the last batches; None before the first."""
+        count = sum(size for _, size, _ in self.recent)
+        return sum(ms for _, _, ms in self.recent) / count if count else None
 
 
 @dataclass(slots=True)

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import threading
-from dataclasses import dataclass
+import time
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from engines import Decoder, Embedding, Encoder, MaskCandidates
 from engines.batching import StagedPicture, StagedPrompts, as_batch_decoder, as_batch_encoder
 from engines.sam import SamDecoder, SamEncoder
 from realtime.config.sharing import SharingSettings
 from realtime.errors import GazecastError
+from realtime.infra.clock import now_ns
 from realtime.infra.heartbeat import Heartbeat
 from realtime.serving.batch_costs import BatchCosts
 from realtime.serving.batch_scheduler import BatchScheduler
+from realtime.serving.capacity import Admission, LoadMeter, MeasuredCost, admit, smallest_encode_ms
 from realtime.serving.engine_clients import ClientDecoder, ClientEncoder, PreparedClientDecoder, SidedClientEncoder
 from realtime.serving.engine_lane import EngineLane
 from realtime.serving.lane_statistics import LaneStatistics
@@ -62,6 +67,7 @@ class SharedEngine:
         )  # fmt: skip
         self._lock = threading.Lock()
         self._streams: set[str] = set()
+        self._meter = LoadMeter()
         self._is_closed = False
 
     def open_client(self, stream: str) -> tuple[Encoder, Decoder]:
@@ -103,6 +109,43 @@ class SharedEngine:
             streams = tuple(sorted(self._streams))
         return SharingStatistics(streams, self._encoding.statistics(), self._decoding.statistics())
 
+    def admit(self, open_count: int) -> Admission:
+        """Decide by measured cost whether a session fits beside `open_count` others."""
+        return admit(open_count, self.measure_cost(), self.settings)
+
+    def find_overload(self) -> str:
+        """Return why keyframes come later than they should; empty where they do not."""
+        statistics = self._encoding.statistics()
+        ages = [stream.wait_p50_ms + stream.service_p50_ms for stream in statistics.streams.values()]
+        limit_ms = self.settings.max_keyframe_age_ms
+        if max(ages, default=0.0) <= limit_ms:
+            return ""
+        return f"keyframes come later than {limit_ms:.0f} ms, since {len(ages)} wearers share the encoder"
+
+    def measure_cost(self) -> MeasuredCost:
+        """Return what serving costs on this machine, measured from call to call: call it once a second or so."""
+        encoder, decoder = self._encoding.statistics(), self._decoding.statistics()
+        threads = self._encoder.info.threads
+        engine_ns = encoder.busy_ns * threads.get("encoder", 1) + decoder.busy_ns * threads.get("decoder", 1)
+        served = sum(size * count for size, count in decoder.batch_sizes.items())
+        with self._lock:
+            self._meter.observe(now_ns(), time.process_time_ns(), engine_ns, served, len(self._streams))
+            cores, hz = self._meter.wearer_cores, self._meter.decode_hz
+        sides = self._encoder.sides if isinstance(self._encoder, SamEncoder) else ()
+        return MeasuredCost(smallest_encode_ms(encoder, sides), decoder.item_ms, hz, cores, os.cpu_count() or 1)
+
+    def describe(self) -> dict[str, Any]:
+        """Return the engine and how it is shared, for `health`."""
+        statistics, cost = self.statistics(), self.measure_cost()
+        admission = admit(len(statistics.streams), cost, self.settings)
+        return {
+            **asdict(self._encoder.info), "wearers": len(statistics.streams), "fits": admission.fits,
+            "limit": admission.reason,
+            "encode_ms": _round(statistics.encoder.item_ms), "decode_ms": _round(statistics.decoder.item_ms),
+            "encode_batches": {str(size): count for size, count in statistics.encoder.batch_sizes.items()},
+            "decode_batches": {str(size): count for size, count in statistics.decoder.batch_sizes.items()},
+        }  # fmt: skip
+
     def heartbeats(self) -> tuple[Heartbeat, ...]:
         """Return those of its threads, for `health`."""
         return self._encoding.heartbeat, self._decoding.heartbeat
@@ -123,3 +166,7 @@ class SharedEngine:
         if self._encoding.is_idle and self._decoding.is_idle:
             self._encoder.close()
             self._decoder.close()
+
+
+def _round(value: float | None) -> float | None:
+    return None if value is None else round(value, 1)

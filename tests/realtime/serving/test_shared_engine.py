@@ -253,3 +253,14 @@ def test_the_encoder_never_blocks_the_decoder():
     fake.gate.set()
     held.result(60)
     engine.close()
+
+
+def test_health_says_how_the_engine_is_shared(shared):
+    client = shared.open_client("a")
+    ask(client, 1)
+    described = shared.describe()
+    assert described["wearers"] == 1
+    assert described["backend"] == "fake"
+    assert described["encode_batches"] == {"1": 1}
+    assert shared.admit(0).is_admitted
+    assert shared.find_overload() == ""
