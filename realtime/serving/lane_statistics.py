@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 KEPT = 128
+QUANTILES = (0.1, 0.3, 0.5, 0.7, 0.9)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,18 @@ class LaneStatistics:
         """The service time of a picture, or of a request's prompts, in the last batches; None before the first."""
         count = sum(size for _, size, _ in self.recent)
         return sum(ms for _, _, ms in self.recent) / count if count else None
+
+    def describe(self) -> dict[str, Any]:
+        """Return the figures for `health`: served items and work since the start, `QUANTILES` of the last times."""
+        times = [ms / size for _, size, ms in self.recent]
+        found = np.quantile(times, QUANTILES).tolist() if times else []
+        return {
+            "served": sum(size * count for size, count in self.batch_sizes.items()),
+            "busy_s": round(self.busy_ns / 1e9, 2),
+            "ms": [round(value, 2) for value in found],
+            "batches": {str(size): count for size, count in sorted(self.batch_sizes.items())},
+            "ratios": {str(size): round(ratio, 3) for size, ratio in self.batch_ratios.items() if math.isfinite(ratio)},
+        }
 
 
 @dataclass(slots=True)

@@ -141,9 +141,7 @@ class SharedEngine:
         return {
             **asdict(self._encoder.info), "wearers": len(statistics.streams), "fits": admission.fits,
             "limit": admission.reason,
-            "encode_ms": _round(statistics.encoder.item_ms), "decode_ms": _round(statistics.decoder.item_ms),
-            "encode_batches": {str(size): count for size, count in statistics.encoder.batch_sizes.items()},
-            "decode_batches": {str(size): count for size, count in statistics.decoder.batch_sizes.items()},
+            "encode": statistics.encoder.describe(), "decode": statistics.decoder.describe(),
         }  # fmt: skip
 
     def heartbeats(self) -> tuple[Heartbeat, ...]:
@@ -166,7 +164,3 @@ class SharedEngine:
         if self._encoding.is_idle and self._decoding.is_idle:
             self._encoder.close()
             self._decoder.close()
-
-
-def _round(value: float | None) -> float | None:
-    return None if value is None else round(value, 1)

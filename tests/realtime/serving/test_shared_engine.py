@@ -261,6 +261,7 @@ def test_health_says_how_the_engine_is_shared(shared):
     described = shared.describe()
     assert described["wearers"] == 1
     assert described["backend"] == "fake"
-    assert described["encode_batches"] == {"1": 1}
+    assert described["encode"]["served"] == 1
+    assert described["decode"]["batches"] == {"1": 1}
     assert shared.admit(0).is_admitted
     assert shared.find_overload() == ""

@@ -1,0 +1,1 @@
+"""Measures and plans many wearers on one engine."""

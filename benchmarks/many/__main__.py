@@ -1,0 +1,158 @@
+"""Measures many wearers on this machine, and plans for more: python -m benchmarks.many --wearers 1 2 4 8 16.
+
+hosts: `gazecast serve` with simulated wearers, all of whom move, by engine. checked: the same by simulation, from the
+service times of the run of one wearer. plan: what up to 10,000 wearers need. greedy: what one wearer with 120 frames a
+second of 1920x1080 takes from three others. The machine must have no other load.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from benchmarks.many import figures, planning
+from benchmarks.many.calibration import fit_machine
+from benchmarks.many.host_run import HostLoad, measure_host
+from benchmarks.many.simulator import WearerModel, simulate
+from realtime.commands.doctor.probes import describe_processor
+
+RESULTS = Path(__file__).parents[1] / "results" / "many.json"
+PARTS = ("hosts", "greedy", "checked", "plan")
+BUILDING = (1, 10, 100, 1000, 10_000)
+GREEDY = "1920x1080@120"
+
+
+def measure_hosts(args: argparse.Namespace) -> list[dict[str, Any]]:
+    """Measure each engine with each number of wearers."""
+    rows = []
+    for engine in args.engines:
+        for count in args.wearers:
+            load = HostLoad(count, engine, args.size, args.fps, settings=tuple(args.set))
+            rows.append(measure_host(load, args.seconds).summarize())
+            print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
+    return rows
+
+
+def measure_greedy(args: argparse.Namespace) -> list[dict[str, Any]]:
+    """Measure three usual wearers beside a usual one, and beside a greedy one, by turns."""
+    rows = []
+    for engine in args.engines:
+        for turn in range(args.turns):
+            for greedy in ("", GREEDY):
+                load = HostLoad(4, engine, args.size, args.fps, greedy=greedy, settings=tuple(args.set))
+                found = measure_host(load, args.seconds)
+                found.times.pop("w00", None)  # the same three in both
+                rows.append(found.summarize() | {"turn": turn})
+                print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
+    return rows
+
+
+def check_simulation(hosts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Simulate what was measured, from the run of one wearer alone."""
+    rows = []
+    for engine in dict.fromkeys(row["engine"] for row in hosts):
+        of_engine = [row for row in hosts if row["engine"] == engine]
+        if (single := next((row for row in of_engine if row["wearers"] == 1), None)) is None:
+            continue
+        machine, model = fit_machine(single)
+        for row in of_engine:
+            predicted = planning.summarize(simulate(machine, row["wearers"], model), row["wearers"])
+            rows.append({"engine": engine, "measured": row, "predicted": predicted})
+    return rows
+
+
+def plan(hosts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Plan a building on machines like this one, and on GPUs with published times."""
+    rows = []
+    single = next((row for row in hosts if row["wearers"] == 1 and row["engine"] != "fake"), None)
+    if single is not None:
+        machine, model = fit_machine(single)
+        rows += planning.plan_building(machine, model, BUILDING)
+        for gpu in planning.PUBLISHED:
+            rows += planning.plan_building(gpu, WearerModel(30.0, model.decodes_per_frame, model.decodes_per_keyframe),
+                                           BUILDING)  # fmt: skip
+    return rows
+
+
+def format_tables(results: dict[str, Any]) -> str:
+    """Format the results as Markdown."""
+    lines = []
+    if hosts := results.get("hosts"):
+        lines += _head("engine", "wearers", "masks/s each", "frame to mask p50 / p95 / p99 ms",
+                       "keyframe age p50 / p95 ms", "cores each", "PSS MiB")  # fmt: skip
+        lines += [
+            f"| {row['engine']} | {row['wearers']} | {row['masks_per_s_each']} | {_ms(row['frame_to_mask_ms'], 3)} | "
+            f"{_ms(row['keyframe_age_ms'], 2)} | {row['cores_each']} | {row['pss_mib']} |"
+            for row in hosts
+        ]
+    if checked := results.get("checked"):
+        lines += _head(
+            "engine", "wearers", "frame to mask, measured", "predicted", "keyframe age, measured", "predicted"
+        )
+        lines += [
+            f"| {row['engine']} | {row['measured']['wearers']} | {_ms(row['measured']['frame_to_mask_ms'], 2)} | "
+            f"{_ms(row['predicted']['frame_to_mask_ms'], 2)} | {_ms(row['measured']['keyframe_age_ms'], 2)} | "
+            f"{_ms(row['predicted']['keyframe_age_ms'], 2)} |"
+            for row in checked
+        ]
+    if planned := results.get("plan"):
+        lines += _head("machine", "fps", "wearers", "devices", "wearers a device", "frame to mask p50 / p95",
+                       "keyframe age p50 / p95")  # fmt: skip
+        lines += [
+            f"| {row['machine']} | {row['fps']:g} | {row['wearers']} | {row['devices']} | {row['fits']} | "
+            f"{_ms(row['frame_to_mask_ms'], 2)} | {_ms(row['keyframe_age_ms'], 2)} |"
+            for row in planned
+        ]
+    return "\n".join(lines)
+
+
+def _head(*columns: str) -> list[str]:
+    return ["", f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+
+
+def _ms(found: dict[str, float] | None, count: int) -> str:
+    return "-" if found is None else " / ".join(f"{value:.0f}" for value in list(found.values())[:count])
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--parts", nargs="*", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--wearers", nargs="+", type=int, default=[1, 2, 4, 8, 16])
+    parser.add_argument("--engines", nargs="+", default=["fake", "openvino"])
+    parser.add_argument("--size", default="640x360")
+    parser.add_argument("--fps", type=float, default=15.0)
+    parser.add_argument("--seconds", type=float, default=15.0)
+    parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--set", action="append", default=[], metavar="KEY = VALUE", help="a line of the host's file")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="parts that are not measured keep their results")
+    parser.add_argument("--draw", type=Path, metavar="DIR", help="where to draw the figures")
+    return parser
+
+
+def main() -> None:
+    args = build_parser().parse_args()
+    results: dict[str, Any] = json.loads(args.out.read_text()) if args.out.exists() else {}
+    results |= {
+        "date": datetime.now(UTC).isoformat(timespec="minutes"),
+        "machine": f"{describe_processor()}, {os.cpu_count()} cores",
+    }
+    for part in args.parts:
+        if part in ("hosts", "greedy"):
+            measured = measure_hosts(args) if part == "hosts" else measure_greedy(args)
+            kept = [row for row in results.get(part, []) if row["engine"] not in args.engines]
+            results[part] = kept + measured
+        else:
+            results[part] = (check_simulation if part == "checked" else plan)(results.get("hosts", []))
+        args.out.write_text(json.dumps(results, indent=1) + "\n")
+    print(format_tables(results))
+    if args.draw is not None:
+        print(figures.draw(results, args.draw))
+
+
+if __name__ == "__main__":
+    main()

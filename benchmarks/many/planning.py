@@ -1,0 +1,95 @@
+"""Plans how many devices a building needs, by simulation with measured or published service times."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from benchmarks.many.host_run import percentiles
+from benchmarks.many.simulator import MachineModel, SimulatedTimes, WearerModel, simulate
+
+MAX_AGE_MS, MAX_LATE_MS, MIN_RATE = 500.0, 100.0, 0.9
+"""What a wearer must get: 95 % of masks on keyframes of at most this age, published within this time of their frame,
+and this share of the frames with a mask."""
+MAX_PER_DEVICE = 256
+SAMPLED_DEVICES = 200
+"""Devices are independent of each other: so many are simulated of those that many wearers need."""
+
+PUBLISHED = (
+    MachineModel(
+        "single GPU (MobileSAM's authors)", encode_ms=[8.0], decode_ms=[4.0], frame_ms=[6.0], cores=16,
+        engine_on_cpu=False,
+    ),
+    MachineModel(
+        "Jetson AGX Orin (NVIDIA's nanosam)", encode_ms=[35.0], decode_ms=[4.0], frame_ms=[12.0], cores=12,
+        engine_on_cpu=False,
+    ),
+)  # fmt: skip
+"""GPUs whose times for MobileSAM others have measured and published, at 1024 px and batch 1: 8 + 4 ms on "a single GPU"
+(github.com/ChaoningZhang/MobileSAM, README), 35 ms for the encoder and 39 for both in float32 on a Jetson AGX Orin
+(github.com/NVIDIA-AI-IOT/nanosam, README). Not measured: the CPU time beside the engine on those machines, which is
+assumed (`frame_ms`, `cores`), and what their batches gain, which is left out."""
+
+
+def summarize(times: SimulatedTimes, wearers: int) -> dict[str, Any]:
+    """Return the figures of a simulation, for JSON."""
+    worst = max((float(np.percentile(late, 95)) for late in times.by_wearer.values()), default=math.inf)
+    return {
+        "wearers": wearers,
+        "masks_per_s_each": round(len(times.frame_to_mask) / times.seconds / wearers, 2),
+        "frame_to_mask_ms": percentiles(times.frame_to_mask), "worst_wearer_p95_ms": round(worst, 1),
+        "keyframe_age_ms": percentiles(times.keyframe_age),
+        "keyframes_per_s_each": round(times.keyframes / times.seconds / wearers, 2),
+        "side": round(float(np.median(times.sides))) if times.sides else None,
+    }  # fmt: skip
+
+
+def is_served(times: SimulatedTimes, wearers: int, model: WearerModel) -> bool:
+    """Return whether all wearers got what they must get."""
+    if len(times.by_wearer) < wearers:
+        return False
+    rate = len(times.frame_to_mask) / times.seconds / wearers
+    return (
+        float(np.percentile(times.keyframe_age, 95)) <= MAX_AGE_MS
+        and float(np.percentile(times.frame_to_mask, 95)) <= MAX_LATE_MS
+        and rate >= MIN_RATE * model.fps
+    )
+
+
+def find_capacity(machine: MachineModel, model: WearerModel, *, seconds: float = 8.0) -> int:
+    """Return the most wearers that one device serves, by halving; at least 1, even where that is too many."""
+    fits, fails = 1, 2
+    while fails <= MAX_PER_DEVICE and is_served(simulate(machine, fails, model, seconds=seconds), fails, model):
+        fits, fails = fails, 2 * fails
+    while fails - fits > 1:
+        middle = (fits + fails) // 2
+        if is_served(simulate(machine, middle, model, seconds=seconds), middle, model):
+            fits = middle
+        else:
+            fails = middle
+    return fits
+
+
+def plan_building(
+    machine: MachineModel, model: WearerModel, counts: Sequence[int], *, seconds: float = 5.0
+) -> list[dict[str, Any]]:
+    """Return, for each number of wearers, the devices that they need and what the wearers get."""
+    fits, rows = find_capacity(machine, model), []
+    for count in counts:
+        devices = math.ceil(count / fits)
+        pooled = SimulatedTimes(seconds=seconds)
+        simulated = 0
+        for device in range(min(devices, SAMPLED_DEVICES)):
+            wearers = count // devices + (device < count % devices)
+            times = simulate(machine, wearers, model, seconds=seconds, seed=device + 1)
+            pooled.frame_to_mask += times.frame_to_mask
+            pooled.keyframe_age += times.keyframe_age
+            pooled.by_wearer |= {simulated + number: late for number, late in times.by_wearer.items()}
+            pooled.keyframes, simulated = pooled.keyframes + times.keyframes, simulated + wearers
+            pooled.sides += times.sides
+        row = summarize(pooled, simulated) | {"wearers": count}
+        rows.append(row | {"machine": machine.name, "fps": model.fps, "fits": fits, "devices": devices})
+    return rows

@@ -1,0 +1,307 @@
+"""Simulates wearers on one device, with the scheduler and the choice of picture sides that the program uses. Pure.
+
+Time is simulated, randomness seeded. The device's engine is one encoder and one decoder, each serving one batch at a
+time; what a wearer costs beside it, and the engine too where it runs on the CPU, shares the cores by weight (processor
+sharing, at most one core for each thread).
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from engines.graphs import SHARED_BATCHES
+from realtime.config.sharing import SharingSettings
+from realtime.pipeline.side_control import MOVING_SPEED, PictureSideControl
+from realtime.serving.batch_costs import BatchCosts
+from realtime.serving.batch_scheduler import BatchScheduler, EngineRequest
+
+MAX_FRAMES_WAITED = 2
+"""As of the track thread: after so many frames a new keyframe is decoded before the next mask."""
+ENCODER_WEIGHT = 0.11
+"""Of the encoder's thread on a busy core, against 1: its niceness is 10."""
+WARM_UP_MS = 2000.0
+
+
+@dataclass(frozen=True)
+class MachineModel:
+    """Holds the measured service times of one machine.
+
+    encode_ms: of one picture, or of one megapixel as the encoder sees it where there are `sides` to choose from.
+    decode_ms: of one prompt. frame_ms: CPU time of a frame beside the engine. *_ratios: see `BatchCosts.ratios`.
+    engine_on_cpu: whether the engine shares the cores.
+    """
+
+    name: str
+    encode_ms: Sequence[float]
+    decode_ms: Sequence[float]
+    frame_ms: Sequence[float]
+    cores: float
+    engine_on_cpu: bool = True
+    encode_ratios: Mapping[int, float] = field(default_factory=dict)
+    decode_ratios: Mapping[int, float] = field(default_factory=dict)
+    sides: tuple[int, ...] = ()
+    aspect: float = 9 / 16
+
+
+@dataclass(frozen=True)
+class WearerModel:
+    """Holds what one wearer asks for. decodes_per_frame, decodes_per_keyframe: requests to the decoder, means."""
+
+    fps: float
+    decodes_per_frame: float
+    decodes_per_keyframe: float
+
+
+@dataclass
+class SimulatedTimes:
+    """Holds the outcome, in ms: of every mask, and by wearer."""
+
+    frame_to_mask: list[float] = field(default_factory=list)
+    keyframe_age: list[float] = field(default_factory=list)
+    by_wearer: dict[int, list[float]] = field(default_factory=dict)
+    keyframes: int = 0
+    seconds: float = 0.0
+    sides: list[int] = field(default_factory=list)
+
+
+class SimulatedClock:
+    """Runs callbacks at simulated times, and CPU work that shares cores."""
+
+    def __init__(self, cores: float) -> None:
+        self.now_ms = 0.0
+        self._cores = cores
+        self._events: list[tuple[float, int, Callable[[], None]]] = []
+        self._order = itertools.count()
+        self._work: dict[int, tuple[float, Callable[[], None]]] = {}
+        self._left: dict[int, float] = {}
+        self._rates: dict[int, float] = {}
+
+    def at(self, at_ms: float, call: Callable[[], None]) -> None:
+        """Call at a time."""
+        heapq.heappush(self._events, (at_ms, next(self._order), call))
+
+    def work(self, cpu_ms: float, weight: float, done: Callable[[], None]) -> None:
+        """Call `done` when so much CPU time was spent."""
+        number = next(self._order)
+        self._work[number], self._left[number] = (weight, done), cpu_ms
+        self._share()
+
+    def run(self, until_ms: float) -> None:
+        """Run until a time."""
+        while True:
+            ends = min(((self._left[each] / self._rates[each], each) for each in self._work), default=None)
+            end_ms = np.inf if ends is None else self.now_ms + ends[0]
+            event_ms = self._events[0][0] if self._events else np.inf
+            if min(end_ms, event_ms) > until_ms:
+                return
+            passed_ms = max(0.0, min(end_ms, event_ms) - self.now_ms)
+            for each in self._left:
+                self._left[each] -= passed_ms * self._rates[each]
+            self.now_ms += passed_ms
+            if ends is not None and end_ms <= event_ms:
+                _, done = self._work.pop(ends[1])
+                del self._left[ends[1]]
+                self._share()
+                done()
+            else:
+                heapq.heappop(self._events)[2]()
+
+    def _share(self) -> None:
+        """Divide the cores by weight, at most one for each thread."""
+        left, free = dict(self._work), self._cores
+        self._rates = {}
+        while left:
+            unit = free / sum(weight for weight, _ in left.values())
+            full = [each for each, (weight, _) in left.items() if weight * unit >= 1.0]
+            if not full:
+                self._rates.update({each: weight * unit for each, (weight, _) in left.items()})
+                return
+            for each in full:
+                self._rates[each] = 1.0
+                free -= 1.0
+                del left[each]
+            if free <= 1e-9:
+                self._rates.update(dict.fromkeys(left, 1e-6))
+                return
+
+
+class SimulatedLane:
+    """One part of the engine, as `EngineLane`, in simulated time."""
+
+    def __init__(
+        self, clock: SimulatedClock, draw: Callable[[EngineRequest], float], ratios: Mapping[int, float],
+        wait_ms: float, settings: SharingSettings, weight: float | None,
+    ) -> None:  # fmt: skip
+        """draw: the service time of a request alone. weight: on the cores; None for a device of its own."""
+        self._clock, self._draw, self._weight, self._ratios = clock, draw, weight, dict(ratios)
+        self._costs = BatchCosts(settings.max_batch, ratios)
+        self._scheduler = BatchScheduler(
+            self._costs, wait_ns=round(wait_ms * 1e6), idle_delay_ns=round(settings.idle_delay_ms * 1e6)
+        )
+        self._done: dict[str, Callable[[], None]] = {}
+        self._served_ns: dict[str, int] = {}
+        self._is_busy = False
+
+    def request(self, stream: str, shape: object, done: Callable[[], None]) -> None:
+        """Ask for a service, after which `done` is called."""
+        for size in SHARED_BATCHES[1:]:
+            self._costs.set_ready(shape, size)
+        self._done[stream] = done
+        now_ns = round(self._clock.now_ms * 1e6)
+        self._scheduler.add(
+            EngineRequest(stream, now_ns, self._served_ns.get(stream), is_locked=True, shape=shape)  # type: ignore[arg-type]
+        )
+        self._serve()
+
+    def _serve(self) -> None:
+        if self._is_busy:
+            return
+        batch = self._scheduler.next_batch(round(self._clock.now_ms * 1e6))
+        if not batch:
+            if (wake_ns := self._scheduler.wake_ns()) is not None:
+                self._clock.at(max(self._clock.now_ms, wake_ns / 1e6), self._serve)
+            return
+        self._is_busy = True
+        ratio = float(np.prod([self._ratios[size] for size in SHARED_BATCHES[1:] if size <= len(batch)] or [1.0]))
+        service_ms = sum(self._draw(request) for request in batch) * ratio
+        if self._weight is None:
+            self._clock.at(self._clock.now_ms + service_ms, lambda: self._finish(batch))
+        else:
+            self._clock.work(service_ms, self._weight, lambda: self._finish(batch))
+
+    def _finish(self, batch: Sequence[EngineRequest]) -> None:
+        self._is_busy = False
+        for request in batch:
+            self._served_ns[request.stream] = request.arrived_ns
+        for request in batch:
+            self._done.pop(request.stream)()
+        self._serve()
+
+
+class SimulatedWearer:
+    """The loop of one wearer: frames arrive, are tracked and published; keyframes are encoded beside it."""
+
+    def __init__(
+        self, number: int, machine: MachineModel, model: WearerModel, clock: SimulatedClock,
+        lanes: tuple[SimulatedLane, SimulatedLane], times: SimulatedTimes, rng: np.random.Generator, wearers: int,
+    ) -> None:  # fmt: skip
+        self._number, self._stream, self._machine, self._model = number, str(number), machine, model
+        self._clock, (self._encoder, self._decoder), self._times, self._rng = clock, lanes, times, rng
+        self._newest: float | None = None
+        self._to_encode: float | None = None
+        self._keyframe: float | None = None
+        self._new_keyframe: float | None = None
+        self._is_tracking = self._is_encoding = False
+        self._waited = 0
+        self._side = None
+        if machine.sides:
+            known = float(np.median(machine.encode_ms)) * wearers
+            self._side = PictureSideControl(machine.sides, machine.aspect, known)
+        clock.at(float(rng.uniform(0, 1000 / model.fps)), self._receive)
+
+    def _receive(self) -> None:
+        """Receive a frame, and wait for the next."""
+        self._newest = self._clock.now_ms
+        self._clock.at(self._clock.now_ms + 1000 / self._model.fps, self._receive)
+        self._continue()
+
+    def _continue(self) -> None:
+        """Do what the track thread does next: a frame, or else a new keyframe's decode."""
+        if self._is_tracking:
+            return
+        has_new = self._new_keyframe is not None
+        if has_new and (self._newest is None or self._waited >= MAX_FRAMES_WAITED):
+            self._is_tracking = True
+            self._decode(self._draw_count(self._model.decodes_per_keyframe), self._use_keyframe)
+        elif self._newest is not None:
+            self._is_tracking, self._waited = True, self._waited + has_new
+            frame, self._newest = self._newest, None
+            cost = float(self._rng.choice(self._machine.frame_ms))
+            self._clock.work(cost, 1.0, lambda: self._decode_frame(frame))
+
+    def _decode_frame(self, frame: float) -> None:
+        count = self._draw_count(self._model.decodes_per_frame) if self._keyframe is not None else 0
+        self._decode(count, lambda: self._publish(frame))
+
+    def _decode(self, count: int, then: Callable[[], None]) -> None:
+        if not count:
+            then()
+            return
+        self._decoder.request(self._stream, "prompt", lambda: self._decode(count - 1, then))
+
+    def _use_keyframe(self) -> None:
+        self._keyframe, self._new_keyframe, self._waited = self._new_keyframe, None, 0
+        self._is_tracking = False
+        self._continue()
+
+    def _publish(self, frame: float) -> None:
+        if self._clock.now_ms > WARM_UP_MS and self._keyframe is not None:
+            late = self._clock.now_ms - frame
+            self._times.frame_to_mask.append(late)
+            self._times.by_wearer.setdefault(self._number, []).append(late)
+            self._times.keyframe_age.append(frame - self._keyframe)
+        if self._side is not None:
+            self._side.observe_frame(round(frame * 1e6), MOVING_SPEED)
+        self._to_encode = frame
+        self._is_tracking = False
+        self._encode()
+        self._continue()
+
+    def _encode(self) -> None:
+        if self._is_encoding or self._to_encode is None:
+            return
+        self._is_encoding = True
+        frame, self._to_encode, begun = self._to_encode, None, self._clock.now_ms
+        side = self._side.side if self._side is not None else 0
+        self._encoder.request(self._stream, side, lambda: self._end_encode(frame, side, begun))
+
+    def _end_encode(self, frame: float, side: int, begun: float) -> None:
+        self._is_encoding, self._new_keyframe = False, frame
+        if self._side is not None:
+            self._side.set_ready(side)
+            for each in self._machine.sides:
+                self._side.set_ready(each)
+            self._side.observe_encode(side, self._clock.now_ms - begun)
+            self._times.sides.append(side)
+        if self._clock.now_ms > WARM_UP_MS:
+            self._times.keyframes += 1
+        self._encode()
+        self._continue()
+
+    def _draw_count(self, mean: float) -> int:
+        return int(mean) + bool(self._rng.random() < mean % 1)
+
+
+def simulate(
+    machine: MachineModel, wearers: int, model: WearerModel, *, seconds: float = 10.0, seed: int = 0,
+    settings: SharingSettings | None = None,
+) -> SimulatedTimes:  # fmt: skip
+    """Simulate wearers on one machine; the first two seconds are not counted."""
+    chosen, rng, times = settings or SharingSettings(), np.random.default_rng(seed), SimulatedTimes()
+    clock = SimulatedClock(machine.cores)
+
+    def draw_encode(request: EngineRequest) -> float:
+        cost = float(rng.choice(machine.encode_ms))
+        side = request.shape
+        return cost * side * side * machine.aspect / 1e6 if isinstance(side, int) and side else cost
+
+    def draw_decode(request: EngineRequest) -> float:
+        return float(rng.choice(machine.decode_ms))
+
+    on_cpu = machine.engine_on_cpu
+    lanes = (
+        SimulatedLane(clock, draw_encode, machine.encode_ratios, chosen.encode_wait_ms, chosen,
+                      ENCODER_WEIGHT if on_cpu else None),
+        SimulatedLane(clock, draw_decode, machine.decode_ratios, chosen.decode_wait_ms, chosen,
+                      1.0 if on_cpu else None),
+    )  # fmt: skip
+    for number in range(wearers):
+        SimulatedWearer(number, machine, model, clock, lanes, times, rng, wearers)
+    clock.run(WARM_UP_MS + seconds * 1000)
+    times.seconds = seconds
+    return times
