@@ -103,7 +103,8 @@ class HostMeasurement:
                                for size, count in after["decode"]["batches"].items()},
             "decode_ratios": after["decode"]["ratios"], "encode_ratios": after["encode"]["ratios"],
             "fits": after["fits"], "limit": after["limit"], "precision": after["precision"],
-            "picture_side": after["picture_side"], "side": after["encode"]["side"], "other_cores": round(self.other_cores, 3),
+            "picture_side": after["picture_side"], "side": after["encode"].get("side"),
+            "other_cores": round(self.other_cores, 3),
         }  # fmt: skip
 
 

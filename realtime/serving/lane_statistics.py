@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from engines.graphs import EncoderGraph
+
 KEPT = 128
 QUANTILES = (0.1, 0.3, 0.5, 0.7, 0.9)
 
@@ -47,10 +49,15 @@ class LaneStatistics:
         return sum(ms for _, _, ms in self.recent) / count if count else None
 
     def describe(self) -> dict[str, Any]:
-        """Return the figures for `health`: served items and work since the start, `QUANTILES` of the last times."""
+        """Return the figures for `health`: served items and work since the start, and of the last batches.
+
+        side: mean of the longest side of pictures, px. ms: `QUANTILES` of the time of one item.
+        """
         times = [ms / size for _, size, ms in self.recent]
         found = np.quantile(times, QUANTILES).tolist() if times else []
+        sides = [max(shape.height, shape.width) for shape, *_ in self.recent if isinstance(shape, EncoderGraph)]
         return {
+            **({"side": round(sum(sides) / len(sides))} if sides else {}),
             "served": sum(size * count for size, count in self.batch_sizes.items()),
             "busy_s": round(self.busy_ns / 1e9, 2),
             "ms": [round(value, 2) for value in found],
