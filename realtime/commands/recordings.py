@@ -7,10 +7,13 @@ import math
 import threading
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from engines import EngineSettings
 from realtime.commands.config_flags import (
+    MODELS_HELP,
     Verbs,
     add_config_flags,
     add_parser,
@@ -57,24 +60,34 @@ def review(
     browser: bool = False,
     stop: threading.Event | None = None,
     identity: Path | None = None,
+    engine: EngineSettings | None = None,
+    models: Path | None = None,
 ) -> None:
     """Serve the page of a recording until an interrupt or until `stop` is set; browser: open it there.
 
-    identity: as of `RecordingReader`.
+    identity: as of `RecordingReader`. engine: corrects masks, opened once it is needed, with weights in `models`.
 
     Raises `RecordingError` and `ViewerError` when it cannot start.
     """
     from realtime.commands.replay import describe_recording
+    from realtime.correction.journal import corrections_path
     from realtime.recording.labels import labels_path
+    from realtime.session.engine import open_engine
     from realtime.viewer.review_page import ReviewPage
 
     stop = stop or threading.Event()
-    with InterruptHandler() as interrupts, closing(ReviewPage(settings, file, identity=identity)) as page:
+    open_pair = partial(open_engine, engine or EngineSettings(), models, None, progress)
+    with (
+        InterruptHandler() as interrupts,
+        closing(ReviewPage(settings, file, identity=identity, open_engine=open_pair)) as page,
+    ):
         progress.show_line(describe_recording(page.timeline.recording))
         show_address(page.address, progress)
         if browser:
             open_in_browser(page.address, progress)
-        progress.show_line(f"names and dropped objects are saved in {labels_path(file)}; Ctrl-C stops")
+        progress.show_line(
+            f"answers are saved at once, in {corrections_path(file).name} and {labels_path(file)}; Ctrl-C stops"
+        )
         while not (stop.is_set() or interrupts.is_requested):
             stop.wait(POLL_S)
 
@@ -93,9 +106,15 @@ def _add_replay(verbs: Verbs[argparse.ArgumentParser]) -> argparse.ArgumentParse
 
 
 def _add_review(verbs: Verbs[argparse.ArgumentParser]) -> argparse.ArgumentParser:
-    parser = add_parser(verbs, "review", _review, "play a recording in the browser, name and drop its objects")
-    parser.add_argument("file", type=Path, help="what `run --record` wrote; names go into NAME.labels.json beside it")
-    parser.add_argument("--config", type=Path, metavar="FILE.toml", help="settings; those of [view] are used")
+    parser = add_parser(
+        verbs, "review", _review, "play a recording in the browser, name and drop its objects, correct masks"
+    )
+    parser.add_argument("file", type=Path, help="what `run --record` wrote; answers go into files beside it")
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE.toml", help="settings; those of [view] and [engine] are used"
+    )
+    parser.add_argument("--engine", metavar="NAME", help="what corrects masks: openvino (default), tensorrt, ..., fake")
+    parser.add_argument("--models", type=Path, metavar="DIR", help=MODELS_HELP)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="such as view.port=8771")
     parser.add_argument("--open", action="store_true", help="open the page in the browser, too")
     add_share_flag(parser)
@@ -148,9 +167,12 @@ def _replay(args: argparse.Namespace) -> int:
 
 
 def _review(args: argparse.Namespace) -> None:
+    config = read_config(args, RunConfig())
+    check_gpu(config.engine)
     review(
-        read_config(args, RunConfig()).view, args.file, TerminalProgress(), browser=args.open, identity=args.identity
-    )
+        config.view, args.file, TerminalProgress(), browser=args.open, identity=args.identity, engine=config.engine,
+        models=config.models,
+    )  # fmt: skip
 
 
 def _export(args: argparse.Namespace) -> None:

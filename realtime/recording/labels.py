@@ -6,8 +6,6 @@ The labels are a file beside the recording.
 from __future__ import annotations
 
 import json
-import threading
-from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,7 +16,6 @@ from realtime.errors import RecordingError
 from realtime.files import write_atomically
 
 MAX_LABEL_LENGTH = 80
-MAX_UNDO_STEPS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,51 +83,3 @@ def save_labels(recording: Path, labels: LabelFile) -> Path:
     except OSError as error:
         raise RecordingError(f"cannot write the labels {path}: {error.strerror or error}") from None
     return path
-
-
-class LabelEditor:
-    """Edits the `labels` of a recording, saves each change at once, and can undo it.
-
-    May be called from any thread; a change takes as long as the disk.
-    """
-
-    def __init__(self, recording: Path) -> None:
-        """Load the existing labels; raises `RecordingError` for a file of labels that cannot be read."""
-        self.recording = recording
-        self._lock = threading.Lock()
-        self.labels = load_labels(recording)
-        self._before: deque[tuple[int, ObjectLabel]] = deque(maxlen=MAX_UNDO_STEPS)
-
-    @property
-    def undo_count(self) -> int:
-        """The number of changes that can be undone."""
-        return len(self._before)
-
-    def set_label(self, object_id: int, label: ObjectLabel) -> bool:
-        """Set the label of an object; False if it has that label already.
-
-        Raises `RecordingError` and then changes nothing.
-        """
-        with self._lock:
-            labels = load_labels(self.recording)  # another program may have changed them meanwhile
-            before = labels.get_label(object_id)
-            if label == before:
-                self.labels = labels
-                return False
-            self._save(labels.with_label(object_id, label))
-            self._before.append((object_id, before))
-            return True
-
-    def undo(self) -> int | None:
-        """Undo the last change and return its object, None if there was none; raises `RecordingError`."""
-        with self._lock:
-            if not self._before:
-                return None
-            object_id, label = self._before[-1]
-            self._save(load_labels(self.recording).with_label(object_id, label))
-            self._before.pop()
-            return object_id
-
-    def _save(self, labels: LabelFile) -> None:
-        save_labels(self.recording, labels)
-        self.labels = labels

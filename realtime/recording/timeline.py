@@ -20,8 +20,15 @@ from realtime.recording.format import FRAME, GAZE, RecordedFrame, read_frame
 from realtime.recording.labels import LabelFile
 from realtime.recording.mask_events import MaskEvent, RecordingEvent, read_events
 from realtime.recording.reader import RecordingEntry, RecordingReader
-from realtime.recording.visits import Visit, VisitedObject, detect_visits, group_by_object, read_best_view
-from realtime.types import Frame, State
+from realtime.recording.visits import (
+    Visit,
+    VisitedObject,
+    detect_visits,
+    group_by_object,
+    read_best_view,
+    read_min_confidence,
+)
+from realtime.types import Frame, FrameKey, GazeSample, State
 
 FRAMES_PER_REPORT = 256
 """Frames between two progress reports of `read`."""
@@ -61,9 +68,9 @@ class TimelineMoment:
 
 
 class Timeline:
-    """An index of a recording. One thread may `read` while others query; one call of `read_moment` at a time.
+    """An index of a recording. One thread may `read` while others query.
 
-    objects: in the order in which they were first fixated, without labels.
+    objects: in the order in which they were first fixated, without labels. visits: to them, in order.
     """
 
     def __init__(self, path: Path, identity: Path | None = None) -> None:
@@ -76,11 +83,15 @@ class Timeline:
         self._lock = threading.Lock()
         self._frames: list[int] = []  # log times, wall clock ns
         self._times: list[int] = []  # when each is shown, ns since the beginning
+        self._is_gazed: list[bool] = []  # whether a confident gaze sample came since the frame before
         self._masks: list[int] = []  # log times of the frames' masks, wall clock ns; 0 for none
+        self._objects: list[int] = []  # shown in each frame, 0 for none
         self._spans: list[TimelineSpan] = []
         self._last_ns = 0
         self._first_ns: int | None = None
         self.objects: list[VisitedObject] = []
+        self.visits: list[Visit] = []
+        self._reading = threading.Lock()
         self._blocks: OrderedDict[int, tuple[set[int], dict[tuple[str, int], RecordingEntry]]] = OrderedDict()
         if next(self.recording.read_frames(), None) is None:
             raise RecordingError(f"{path} holds no frames")
@@ -97,7 +108,7 @@ class Timeline:
         except (RecordingError, OSError) as error:
             self.problem = str(error)
         finally:
-            self.objects = group_by_object(found)
+            self.visits, self.objects = list(found), group_by_object(found)
             self.is_done = True
         go_on(1.0)
 
@@ -131,15 +142,68 @@ class Timeline:
         """Return the number of the frame with this log time, or of the one before."""
         return max(0, bisect_right(self._frames, frame_log_ns, hi=len(self)) - 1)
 
+    def find_number(self, key: FrameKey) -> int | None:
+        """Return the number of a frame; None where it is not indexed."""
+        log_ns = key.received_ns + self.recording.about.wall_ns
+        number = bisect_right(self._frames, log_ns, hi=len(self)) - 1
+        return number if number >= 0 and self._frames[number] == log_ns else None
+
+    def since_ns(self, number: int) -> int:
+        """Return when a frame was shown, ns since the beginning."""
+        return self._times[number]
+
+    def find_visit(self, number: int, object_id: int) -> range:
+        """Return the numbers of the frames around one in which the same object is shown without a break.
+
+        Where another object is shown, or none, those around it in which that does not change.
+        """
+        shown = self._objects[: len(self)]
+        wanted = shown[number] or self._find_held(number, object_id)
+        first = last = number
+        for at in range(number, -1, -1):
+            if shown[at] == wanted:
+                first = at
+            elif not wanted or shown[at] or self._times[first] - self._times[at] > MAX_HOLD_NS:
+                break
+        for at in range(number, len(shown)):
+            if shown[at] == wanted:
+                last = at
+            elif not wanted or shown[at] or self._times[at] - self._times[last] > MAX_HOLD_NS:
+                break
+        return range(first, last + 1)
+
+    def _find_held(self, number: int, object_id: int) -> int:
+        """Return an object where a frame without a mask lies within its visit; else 0."""
+        for at in range(number, -1, -1):
+            if self._times[number] - self._times[at] > MAX_HOLD_NS or self._objects[at] not in (0, object_id):
+                break
+            if self._objects[at]:
+                return object_id
+        return 0
+
+    def list_missing(self, min_ns: int) -> list[range]:
+        """List the frames of periods of at least `min_ns` with gaze, mostly, and without an object."""
+        found, first = [], 0
+        shown = self._objects[: len(self)]
+        for last in range(len(shown)):
+            if shown[last] or last + 1 == len(shown) or shown[last + 1]:
+                period = range(first, last + 1)
+                is_long = self._times[last] - self._times[first] >= min_ns
+                if not shown[last] and is_long and 2 * sum(self._is_gazed[first : last + 1]) >= len(period):
+                    found.append(period)
+                first = last + 1
+        return found
+
     def read_moment(self, number: int) -> TimelineMoment:
         """Read a frame with its mask; raises `RecordingError` if unreadable, IndexError without such a frame."""
         if not 0 <= number < len(self):
             raise IndexError(f"frame {number} of {len(self)}")
-        entry = self._read_block(number // BLOCK_FRAMES).get((FRAME, self._frames[number]))
+        with self._reading:
+            entry = self._read_block(number // BLOCK_FRAMES).get((FRAME, self._frames[number]))
+            message, own = self._read_mask(number)
         if entry is None:
             raise RecordingError(f"frame {number} of {self.recording.path} cannot be read")
         until_ns = self.length_ns if number + 1 >= len(self) else self._times[number + 1]
-        message, own = self._read_mask(number)
         return TimelineMoment(number, self._times[number], until_ns, read_frame(entry.data), message, own)
 
     def read_best_view(self, visited: VisitedObject) -> tuple[Frame, MaskMessage]:
@@ -171,16 +235,19 @@ class Timeline:
         return entries
 
     def _index_events(self, found: list[Visit], go_on: Callable[[float], bool]) -> Iterator[RecordingEvent]:
+        min_confidence = read_min_confidence(self.recording.about)
         for event in read_events(self.recording, (FRAME, GAZE, "mask")):
             if isinstance(event, RecordedFrame):
                 self._index_frame(event)
                 if len(self) % FRAMES_PER_REPORT == 0:
-                    self.objects = group_by_object(found)
+                    self.visits, self.objects = list(found), group_by_object(found)
                     whole_ns = max(1, self.end_ns - self.start_ns)
                     if not go_on(min(0.999, (self._frames[-1] - self.start_ns) / whole_ns)):
                         return
             elif isinstance(event, MaskEvent):
                 self._index_mask(event)
+            elif isinstance(event, GazeSample) and event.confidence >= min_confidence and self._is_gazed:
+                self._is_gazed[-1] = True
             yield event
 
     def _index_frame(self, frame: RecordedFrame) -> None:
@@ -195,7 +262,9 @@ class Timeline:
             return  # not in order, so that it cannot be found by a binary search
         self._frames.append(log_ns)
         self._times.append(at_ns)
-        self._masks.append(0)
+        self._is_gazed.append(False)
+        self._objects.append(0)
+        self._masks.append(0)  # last: it counts the frames
 
     def _index_mask(self, mask: MaskEvent) -> None:
         frame_ns = mask.key.received_ns + self.recording.about.wall_ns
@@ -203,6 +272,7 @@ class Timeline:
         if number < 0 or self._frames[number] != frame_ns:
             return
         self._masks[number] = mask.entry.log_ns
+        self._objects[number] = mask.object if mask.shows_object else 0
         since_ns = self._times[number]
         with self._lock:
             continues = False

@@ -7,8 +7,8 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
+from realtime.correction.editor import ReviewEditor
 from realtime.errors import RecordingError
-from realtime.recording.labels import LabelEditor
 from realtime.viewer.page_messages import LabelChange, UndoRequest, pack_text
 
 MAX_QUEUED = 64
@@ -23,7 +23,7 @@ class LabelWorker:
     lost: number of requests that were dropped because the queue was full.
     """
 
-    def __init__(self, broadcast: Callable[[str], None], editor: LabelEditor | None = None) -> None:
+    def __init__(self, broadcast: Callable[[str], None], editor: ReviewEditor | None = None) -> None:
         """broadcast: sends a packed message to every page. editor: that of the recording to begin with."""
         self._broadcast, self._editor = broadcast, editor
         self._requests: deque[LabelRequest] = deque(maxlen=MAX_QUEUED)
@@ -73,7 +73,7 @@ class LabelWorker:
     def _apply(self, request: LabelRequest) -> None:
         if isinstance(request, Path):
             self._editor = None  # not that of the last recording, if the labels of this one cannot be read
-            self._editor = LabelEditor(request)
+            self._editor = ReviewEditor(request)
         elif self._editor is None:
             raise RecordingError("there is no recording to label")
         elif isinstance(request, UndoRequest):

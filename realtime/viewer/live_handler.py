@@ -13,11 +13,14 @@ from realtime.viewer.page_input import PageInput
 from realtime.viewer.page_messages import (
     CalibrationChange,
     ClockSync,
+    CorrectionRequest,
     EyeCameraChange,
     FrameAck,
     LabelChange,
     PageGaze,
     PageSourceChange,
+    PrepareRequest,
+    RedoRequest,
     ScreenChange,
     ScreenClick,
     SeekRequest,
@@ -82,8 +85,8 @@ class LiveHandler(PageHandler):
                 self._input.eyes.change_calibration(self._page, on)
             case WordChange(text):
                 self._set_word(text)
-            case SeekRequest():
-                raise PageError("this page is live; it cannot seek")
+            case SeekRequest() | RedoRequest() | PrepareRequest() | CorrectionRequest():
+                raise PageError("this page is live; it cannot seek, redo or correct a recording")
 
     def on_binary(self, data: bytes, received_ns: int) -> None:
         """Handle a frame of one of the page's cameras; raises `PageError`."""

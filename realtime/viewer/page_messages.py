@@ -17,9 +17,11 @@ mask. Bytes are: the length of a JSON map (4 bytes, little-endian), the map, the
                    bytes: {seq, frame, gaze_trail, target, outline}, contours as x, y pairs of uint16, JPEG if frames
                    were requested
 
-The page of a recording sends ack, label, undo, and seek {n} or seek {ms}: a frame by its number or by the time since
-the beginning. It receives hello, timeline {frames ...}, labels, notice, refused, and bytes as above with n, ms,
-until_ms, own_mask, or with error.
+The page of a recording sends ack, label, undo, redo, prepare {n}, correct {kind, n, object, on, places, radius, step,
+seconds}, and seek {n, object} or seek {ms, object}: a frame by its number or by the time since the beginning, with the
+mask of an object where it has several. It receives hello, timeline {frames ...}, labels, edits {undo, redo, version},
+corrected {n, object, action}, progress {text}, notice, refused, and bytes as above with n, ms, until_ms, own_mask,
+corrected, or with error.
 
 `ms` is the page's own clock, `host_ms` its offset to the server's. A page's gaze samples are [x, y, ms, confidence]
 with x, y in 0..1 of the frame, origin top left; those of `gaze_trail` are [x, y, age in ms], px of the frame. `outline`
@@ -37,6 +39,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from realtime.correction.frame_corrector import CandidateStep
 from realtime.errors import PageError
 from realtime.pipeline.control import USER_VERBS, UserCommand
 from realtime.pipeline.words import MAX_WORD_CHARS
@@ -48,6 +51,7 @@ MAX_TEXT_CHARS = 16 * 1024
 MAX_MESSAGE_BYTES = 4 * 2**20
 """A camera frame of 1920 x 1080 as JPEG is a tenth of this."""
 MAX_GAZE_SAMPLES = 64
+MAX_STROKE_PLACES = 400
 MAX_INDEX = 2**53
 MAX_MS = 1e12
 MAX_GAZE_OFFSET = 16.0
@@ -164,6 +168,40 @@ class SeekRequest:
 
     n: Index | None = None
     ms: PageTime | None = None
+    object: Index = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PrepareRequest:
+    """Announces that frame `n` may be corrected soon."""
+
+    n: Index
+
+
+_Share = Annotated[float, msgspec.Meta(ge=0, le=1, description="0 to 1 of the frame")]
+_Places = Annotated[
+    tuple[tuple[_Share, _Share], ...],
+    msgspec.Meta(max_length=MAX_STROKE_PLACES, description=f"a list of at most {MAX_STROKE_PLACES} places"),
+]
+_PLACES = {"click": 1, "box": 2, "brush": 1}
+"""Kind of correction -> least number of places that it needs."""
+
+
+@dataclass(frozen=True, slots=True)
+class CorrectionRequest:
+    """Corrects the mask of an object, 0 for a new one, in frame `n` of a recording.
+
+    on: add to the object, else take from it. radius: of a brush, share of the width. seconds: spent since the last one.
+    """
+
+    kind: Literal["click", "box", "step", "brush", "accept"]
+    n: Index
+    object: Index = 0
+    on: bool = True
+    places: _Places = ()
+    radius: Annotated[float, msgspec.Meta(ge=0, le=0.5, description="0 to 0.5 of the frame")] = 0.01
+    step: CandidateStep = "next"
+    seconds: Annotated[float, msgspec.Meta(ge=0, le=1e6, description="a time of 0 to 1000000 s")] = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +214,12 @@ class LabelChange:
 
 @dataclass(frozen=True, slots=True)
 class UndoRequest:
-    """Undoes the last change of a label."""
+    """Undoes the last change of a label or mask."""
+
+
+@dataclass(frozen=True, slots=True)
+class RedoRequest:
+    """Redoes the change that was undone last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +251,9 @@ PageMessage = (
     | SeekRequest
     | LabelChange
     | UndoRequest
+    | RedoRequest
+    | PrepareRequest
+    | CorrectionRequest
     | ScreenChange
     | ScreenClick
     | EyeCameraChange
@@ -219,6 +265,7 @@ PageMessage = (
 _MESSAGES = {
     "view": ViewRequest, "ack": FrameAck, "sync": ClockSync, "source": PageSourceChange, "gaze": PageGaze,
     "command": _CommandFields, "seek": SeekRequest, "label": _LabelFields, "undo": UndoRequest,
+    "redo": RedoRequest, "prepare": PrepareRequest, "correct": CorrectionRequest,
     "screen": ScreenChange, "eyes": EyeCameraChange, "calibration": CalibrationChange,
     "click": ScreenClick, "word": WordChange,
 }  # fmt: skip
@@ -241,8 +288,12 @@ def read_text(text: str) -> PageMessage:
             return UserCommand(verb, on, object_id)
         case SeekRequest(None, None):
             raise PageError("seek needs n, a frame's number, or ms, its time")
-        case SeekRequest(int(number)):
-            return SeekRequest(number)
+        case SeekRequest(int(number), _, shown):
+            return SeekRequest(number, object=shown)
+        case CorrectionRequest() as correction:
+            if len(correction.places) < _PLACES.get(correction.kind, 0):
+                raise PageError(f"{correction.kind} needs more places, got {len(correction.places)}")
+            return correction
         case _LabelFields(object_id, text, keep):
             try:
                 return LabelChange(object_id, ObjectLabel(" ".join(text.split()), keep))

@@ -1,4 +1,4 @@
-"""Serves the page of a recording: it plays recorded frames with their masks, and labels or drops objects."""
+"""Serves the page of a recording: it plays frames with their masks, which are labelled, dropped and corrected."""
 
 from __future__ import annotations
 
@@ -7,24 +7,36 @@ import logging
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 
+from engines import Decoder, Encoder, EngineUnavailable
 from realtime.comms.messages import STATES
 from realtime.config.viewer import ViewSettings
+from realtime.correction.editor import ReviewEditor
 from realtime.errors import PageError, RecordingError
 from realtime.infra.error_guard import describe_error
 from realtime.media.jpeg import encode_jpeg
-from realtime.recording.labels import LabelEditor
 from realtime.recording.timeline import Timeline
-from realtime.recording.visits import VisitedObject
+from realtime.viewer.corrected_objects import CorrectedObjects, ReviewedObject
+from realtime.viewer.correction_worker import CorrectionWorker
 from realtime.viewer.interfaces import HttpResponse, PageHandler, PageHost, SendFrame, SendText
 from realtime.viewer.label_worker import LabelWorker
-from realtime.viewer.page_messages import FrameAck, LabelChange, SeekRequest, UndoRequest, pack_text, read_text
+from realtime.viewer.page_messages import (
+    CorrectionRequest,
+    FrameAck,
+    LabelChange,
+    PrepareRequest,
+    RedoRequest,
+    SeekRequest,
+    UndoRequest,
+    pack_text,
+    read_text,
+)
 from realtime.viewer.server import PageServer
 from realtime.viewer.thumbnail import QUALITY, draw_thumbnail
 from realtime.viewer.timeline_broadcaster import TimelineBroadcaster
@@ -33,6 +45,8 @@ log = logging.getLogger(__name__)
 FIRST_REPORT_S, MAX_REPORT_S = 0.5, 5.0
 """While a long file is read, pages fetch the part that was read: at first often, then less and less often."""
 MAX_THUMBNAILS = 512
+OpenEngine = Callable[[], tuple[Encoder, Decoder]]
+"""Opens an engine; raises `EngineError`."""
 
 
 class ReviewPage(PageHost):
@@ -41,17 +55,27 @@ class ReviewPage(PageHost):
     index_file = "review.html"
 
     def __init__(
-        self, settings: ViewSettings, recording: Path, server: PageServer | None = None, identity: Path | None = None
+        self,
+        settings: ViewSettings,
+        recording: Path,
+        server: PageServer | None = None,
+        identity: Path | None = None,
+        open_engine: OpenEngine | None = None,
     ) -> None:
         """Open the recording and serve it; raises `RecordingError` and `ViewerError`.
 
         server: the one of another page that finds this one; None to bind one of its own. identity: as of
-        `RecordingReader`.
+        `RecordingReader`. open_engine: opens what corrects masks, once it is needed; None: masks are not corrected.
         """
         self.timeline = Timeline(recording, identity)
-        editor = LabelEditor(recording)
-        self._broadcaster = TimelineBroadcaster(self.timeline, settings.jpeg_quality)
-        self._labels = LabelWorker(lambda text: self._server.broadcast(text, self), editor)
+        self.editor = ReviewEditor(recording)
+        self._objects = CorrectedObjects(self.timeline, self.editor)
+        self._broadcaster = TimelineBroadcaster(self.timeline, self.editor, settings.jpeg_quality)
+        self._labels = LabelWorker(self._broadcast, self.editor)
+        self._corrections = CorrectionWorker(
+            self.timeline, self.editor, open_engine or _refuse_engine, self._broadcast,
+            lambda: self._broadcast(self._labels.labels_message()),
+        )  # fmt: skip
         self._read_share = 0.0
         self._thumbnails: OrderedDict[tuple[int, int], bytes] = OrderedDict()
         self._is_stopped = False
@@ -61,6 +85,7 @@ class ReviewPage(PageHost):
             self._server = server or PageServer(settings, self)
         except BaseException:
             self._labels.close()
+            self._corrections.close()
             raise
         self.address = self._server.address
         self._broadcaster.start()
@@ -70,6 +95,7 @@ class ReviewPage(PageHost):
         """Save queued label changes, disconnect all pages and free the port, within seconds."""
         self._is_stopped = True
         self._labels.close()
+        self._corrections.close()
         if self._has_own_server:
             self._server.close()
         self._broadcaster.stop()
@@ -78,7 +104,8 @@ class ReviewPage(PageHost):
     def drop_counts(self) -> Mapping[str, int]:
         """Count requests that were refused, frames that were skipped or failed, and label changes that were lost."""
         counts = self._broadcaster.drop_counts()
-        return {**counts, "refused": self._server.refused, "labels lost": self._labels.lost}
+        lost = {"labels lost": self._labels.lost, "corrections lost": self._corrections.lost}
+        return {**counts, "refused": self._server.refused, **lost}
 
     def on_connect(self, send_text: SendText, send_frame: SendFrame) -> ReviewHandler:
         """Send a page the recording's metadata, labels and the progress of reading, and return its handler."""
@@ -90,8 +117,9 @@ class ReviewPage(PageHost):
             engine=" ".join(str(engine[name]) for name in ("backend", "model", "precision") if engine.get(name)),
         ))  # fmt: skip
         send_text(self._labels.labels_message())
+        send_text(self._corrections.edits_message())
         send_text(self._timeline_message())
-        return ReviewHandler(send_frame, self.timeline, self._broadcaster, self._labels)
+        return ReviewHandler(send_frame, self._objects, self._broadcaster, self._labels, self._corrections)
 
     def respond(self, path: str, query: Mapping[str, str]) -> HttpResponse | None:
         """Return the timeline's spans and objects, or the thumbnail of an object; raises `PageError`."""
@@ -99,10 +127,10 @@ class ReviewPage(PageHost):
             return HttpResponse("application/json", json.dumps(self._spans(), separators=(",", ":")).encode())
         if path == "/thumbnail.jpg":
             number = query.get("object", "")
-            found = _find_object(self.timeline, int(number)) if number.isdecimal() and len(number) < 12 else None
-            if found is None:
+            shown = self._objects.find(int(number)) if number.isdecimal() and len(number) < 12 else None
+            if shown is None:
                 raise PageError(f"object {number:.40} is not in this recording")
-            return HttpResponse("image/jpeg", self._thumbnail(found))
+            return HttpResponse("image/jpeg", self._thumbnail(shown))
         return None
 
     def _read(self) -> None:
@@ -111,6 +139,8 @@ class ReviewPage(PageHost):
         def report(share: float) -> bool:
             nonlocal interval_s, next_s
             self._read_share = share
+            if share == 1.0:
+                self._corrections.wake()
             if share == 1.0 or time.monotonic() >= next_s:
                 self._server.broadcast(self._timeline_message(), self)
                 interval_s = min(2 * interval_s, MAX_REPORT_S)
@@ -142,39 +172,41 @@ class ReviewPage(PageHost):
         objects = [
             {
                 "object": one.object, "seconds": round(one.seconds, 2), "masks": one.masks, "visits": one.visits,
-                "best_n": timeline.find_frame_at_log(one.best.frame_log_ns),
-                "version": one.best.mask_log_ns % 10**9,
+                "best_n": one.best_number, "version": one.version, "corrected": one.corrected,
             }
-            for one in timeline.objects
+            for one in self._objects.list_all()
         ]  # fmt: skip
-        return {"spans": spans, "objects": objects}
+        return {"spans": spans, "objects": objects, **self._objects.describe_corrections()}
 
-    def _thumbnail(self, visited: VisitedObject) -> bytes:
-        key = visited.object, visited.best.mask_log_ns
-        jpeg = self._thumbnails.pop(key, None) or self._encode_thumbnail(visited)
+    def _broadcast(self, text: str) -> None:
+        self._server.broadcast(text, self)
+
+    def _thumbnail(self, shown: ReviewedObject) -> bytes:
+        key = shown.object, shown.version
+        jpeg = self._thumbnails.pop(key, None) or self._encode_thumbnail(shown)
         self._thumbnails[key] = jpeg
         while len(self._thumbnails) > MAX_THUMBNAILS:
             self._thumbnails.popitem(last=False)
         return jpeg
 
-    def _encode_thumbnail(self, visited: VisitedObject) -> bytes:
+    def _encode_thumbnail(self, shown: ReviewedObject) -> bytes:
         try:
-            frame, message = self.timeline.read_best_view(visited)
+            image, mask, state = self._objects.read_best_view(shown)
         except (RecordingError, OSError, cv2.error) as error:
-            raise PageError(f"object {visited.object} has no picture: {str(error)[:200]}") from None
-        image, mask = frame.image, message.mask
+            raise PageError(f"object {shown.object} has no picture: {str(error)[:200]}") from None
         if mask is None or mask.shape != image.shape[:2]:
             mask = np.zeros(image.shape[:2], np.bool_)
-        return encode_jpeg(draw_thumbnail(image, mask, message.state), QUALITY)
+        return encode_jpeg(draw_thumbnail(image, mask, state), QUALITY)
 
 
 class ReviewHandler(PageHandler):
-    """A handler that passes a page's messages to the timeline broadcaster or the label worker."""
+    """A handler that passes a page's messages to the timeline broadcaster, the label or the correction worker."""
 
     def __init__(
-        self, send_frame: SendFrame, timeline: Timeline, broadcaster: TimelineBroadcaster, labels: LabelWorker
-    ) -> None:
-        self._timeline, self._broadcaster, self._labels = timeline, broadcaster, labels
+        self, send_frame: SendFrame, objects: CorrectedObjects, broadcaster: TimelineBroadcaster, labels: LabelWorker,
+        corrections: CorrectionWorker,
+    ) -> None:  # fmt: skip
+        self._objects, self._broadcaster, self._labels, self._corrections = objects, broadcaster, labels, corrections
         self._client = broadcaster.connect(None, send_frame)
 
     def on_text(self, text: str, received_ns: int) -> None:
@@ -184,10 +216,14 @@ class ReviewHandler(PageHandler):
                 self._broadcaster.seek(self._client, request)
             case FrameAck(seq):
                 self._broadcaster.acknowledge(self._client, seq)
-            case LabelChange(object_id) if _find_object(self._timeline, object_id) is None:
+            case LabelChange(object=object_id) if self._objects.find(object_id) is None:
                 raise PageError(f"object {object_id} is not in this recording")
-            case LabelChange() | UndoRequest() as request:
-                self._labels.submit(request)
+            case CorrectionRequest(object=object_id) if object_id and self._objects.find(object_id) is None:
+                raise PageError(f"object {object_id} is not in this recording")
+            case LabelChange() as change:
+                self._labels.submit(change)
+            case CorrectionRequest() | PrepareRequest() | UndoRequest() | RedoRequest() as request:
+                self._corrections.submit(request)
             case _:
                 raise PageError("this page shows a recording; nothing is live")
 
@@ -196,5 +232,5 @@ class ReviewHandler(PageHandler):
         self._broadcaster.remove(self._client)
 
 
-def _find_object(timeline: Timeline, object_id: int) -> VisitedObject | None:
-    return next((visited for visited in timeline.objects if visited.object == object_id), None)
+def _refuse_engine() -> tuple[Encoder, Decoder]:
+    raise EngineUnavailable("masks are corrected in a review of their own: gazecast review FILE")

@@ -10,6 +10,8 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
+from realtime.correction.editor import ReviewEditor
+from realtime.correction.state import CorrectedMask
 from realtime.media.jpeg import encode_jpeg
 from realtime.recording.timeline import Timeline, TimelineMoment
 from realtime.viewer.clients import ClientSlot, ClientSlots
@@ -23,9 +25,9 @@ log = logging.getLogger(__name__)
 class TimelineBroadcaster(ClientSlots[SeekRequest]):
     """A broadcaster that serves seek requests round-robin on its own thread, between `start` and `stop`."""
 
-    def __init__(self, timeline: Timeline, jpeg_quality: int) -> None:
+    def __init__(self, timeline: Timeline, editor: ReviewEditor, jpeg_quality: int) -> None:
         super().__init__()
-        self._timeline, self._quality = timeline, jpeg_quality
+        self._timeline, self._editor, self._quality = timeline, editor, jpeg_quality
 
     def start(self) -> None:
         """Start the sending thread."""
@@ -65,12 +67,35 @@ class TimelineBroadcaster(ClientSlots[SeekRequest]):
             moment = timeline.read_moment(number)
             frame = moment.frame
             jpeg = frame.data if frame.format == "jpeg" else encode_jpeg(frame.decode().image, self._quality)
-            contours = find_contours(moment.message.mask if moment.message else None)
-            return pack_view_frame(_moment_header(moment, seq), contours, jpeg)
+            corrected = self._find_corrected(moment, request.object)
+            recorded = moment.message.mask if moment.message else None
+            contours = find_contours(corrected.unpack() if corrected is not None else recorded)
+            header = {**_moment_header(moment, seq), "corrected": self._describe_corrected(moment, corrected)}
+            return pack_view_frame(header, contours, jpeg)
         except Exception as error:  # files may be broken in ways of their own; one moment must not be the last
             log.info("a moment of a recording failed", exc_info=log.isEnabledFor(logging.DEBUG))
             self.count_failure()
             return pack_view_frame({"seq": seq, "n": max(0, number), "error": f"frame {number + 1}: {error}"}, [], b"")
+
+    def _find_corrected(self, moment: TimelineMoment, object_id: int) -> CorrectedMask | None:
+        """Find the corrected mask to show: of the requested object, of the recorded one, or of any where none is."""
+        found = self._editor.state.find_masks(moment.frame.key)
+        message = moment.message
+        shown = message.object if message is not None and message.state != "lost" else 0
+        is_free = not shown or object_id == 0
+        return found.get(object_id) or found.get(shown) or (next(iter(found.values()), None) if is_free else None)
+
+    def _describe_corrected(self, moment: TimelineMoment, corrected: CorrectedMask | None) -> Mapping[str, Any] | None:
+        """Describe a corrected mask, with the prompt of the correction in this very frame; None without one."""
+        if corrected is None:
+            return None
+        anchor = self._editor.state.list_anchors(corrected.object).get(moment.frame.key)
+        if corrected.is_carried or anchor is None:
+            return {"object": corrected.object, "carried": True}
+        return {
+            "object": corrected.object, "carried": False, "points": anchor.points, "box": anchor.box,
+            "candidate": anchor.chosen, "candidates": len(anchor.candidates), "means": anchor.means,
+        }  # fmt: skip
 
 
 def _moment_header(moment: TimelineMoment, seq: int) -> Mapping[str, Any]:

@@ -1,6 +1,6 @@
 // Draws masks, gaze and its trail, in pixels of the frame; the centre of the first pixel is at (0.5, 0.5).
 
-export const COLOURS = { preview: "230 159 0", locked: "60 200 255", held: "200 140 200", lost: "160 160 160" };
+export const COLOURS = { corrected: "70 215 120", preview: "230 159 0", locked: "60 200 255", held: "200 140 200", lost: "160 160 160" };
 const ROUNDING = 2;
 
 /** Returns the CSS colour of a mask state. */

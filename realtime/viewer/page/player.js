@@ -13,6 +13,7 @@ export class Player {
     this.positionMs = 0;
     this.isPlaying = false;
     this.speed = 1;
+    this.object = 0; // whose corrected mask to show where a frame has several; 0 for any
     this.started = null; // {now, ms}: page time and position at which it began to play
     this.inFlight = null; // the request that was sent: {n} or {ms}
     this.next = null; // the request that follows it
@@ -68,7 +69,7 @@ export class Player {
     else if (this.frames) {
       this.next = null;
       this.inFlight = request;
-      this.connection.send({ t: "seek", ...request });
+      this.connection.send({ t: "seek", object: this.object, ...request });
     }
   }
 
@@ -78,6 +79,11 @@ export class Player {
     if (this.isPlaying) this.started = { now: performance.now(), ms: this.positionMs };
     this.isChanged = true;
     this.request({ ms: this.positionMs });
+  }
+
+  /** Requests the shown frame again, because its mask has changed. */
+  reload() {
+    if (this.shown && !this.isPlaying && !this.next) this.request({ n: this.shown.header.n });
   }
 
   /** Goes some frames forward, or back with a negative count. */

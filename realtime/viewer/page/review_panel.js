@@ -6,7 +6,7 @@ import { markRadio } from "./radio_group.js";
 const $ = (id) => document.getElementById(id);
 
 /** Shows everything around the picture; called after each change. */
-export function refresh({ state, player, objects }) {
+export function refresh({ state, player, objects, edits }) {
   const { hello, timeline } = state;
   showConnection(hello, timeline, player.isOpen);
   if (hello) showMetadata(hello, timeline);
@@ -14,13 +14,13 @@ export function refresh({ state, player, objects }) {
   $("reading").hidden = !isReading;
   $("reading").textContent = `reading ${Math.round(100 * timeline.share)} %`;
   showTransport(player, timeline);
-  $("undo").disabled = !player.isOpen || !state.undo;
+  $("undo").disabled = !player.isOpen || !edits.undo;
   const dropped = state.objects.filter(({ object }) => !objects.label(object).keep).length;
   $("count").textContent = state.objects.length ? `${state.objects.length}${dropped ? `, ${dropped} dropped` : ""}` : "";
   $("no-objects").hidden = isReading || state.objects.length > 0;
   const header = player.shown?.header, target = header?.target;
   showCard(header, objects);
-  objects.mark(state.selected, target && target.state !== "lost" ? target.object : null);
+  objects.mark(state.selected, header?.corrected?.object ?? (target && target.state !== "lost" ? target.object : null));
 }
 
 function showConnection(hello, timeline, isOpen) {
@@ -58,8 +58,9 @@ function showTransport(player, timeline) {
 }
 
 function showCard(header, objects) {
-  const target = header?.target;
-  $("card").hidden = !target;
+  const target = header?.target, corrected = header?.corrected;
+  $("card").hidden = !target && !corrected;
+  if (corrected) return showCorrectedCard(corrected, objects);
   if (!target) return;
   const { keep } = objects.label(target.object);
   $("card").style.setProperty("--target", keep ? stateColour(target.state) : stateColour("lost"));
@@ -72,9 +73,17 @@ function showCard(header, objects) {
   ].filter(Boolean).join(" · ");
 }
 
+function showCorrectedCard(corrected, objects) {
+  const { keep } = objects.label(corrected.object);
+  $("card").style.setProperty("--target", stateColour(keep ? "corrected" : "lost"));
+  $("card-object").textContent = objects.name(corrected.object);
+  $("card-state").textContent = !keep ? "dropped" : corrected.carried ? "carried from a correction" : "corrected";
+  $("card-details").textContent = corrected.candidate >= 0 ? `mask ${corrected.candidate + 1} of ${corrected.candidates}` : "";
+}
+
 /** Shows the colours of the mask states below the timeline. */
 export function showLegend() {
-  for (const name of ["preview", "locked", "held", "lost"]) {
+  for (const name of ["preview", "locked", "held", "lost", "corrected"]) {
     const item = Object.assign(document.createElement("li"), { textContent: name });
     item.style.setProperty("--swatch", stateColour(name));
     $("states").append(item);

@@ -44,9 +44,10 @@ export class Timeline {
   /** Draws the timeline.
    *
    * spans: [start, end, object, state number]. isKept(object): false for one that was dropped. readMs: the end of the
-   * part of the file that was read.
+   * part of the file that was read. corrected: [start, end, object] of corrected masks; anchors: [time, object] of those
+   * that were corrected themselves.
    */
-  draw({ spans, states, lengthMs, readMs, isKept, selected, positionMs }) {
+  draw({ spans, states, lengthMs, readMs, isKept, selected, positionMs, corrected = [], anchors = [] }) {
     const { canvas, ctx } = this, ratio = pixelRatio();
     const width = Math.round(canvas.clientWidth * ratio), height = Math.round(canvas.clientHeight * ratio);
     if (!width || !height) return;
@@ -54,7 +55,7 @@ export class Timeline {
     if (canvas.width !== width || canvas.height !== height || !this.background) {
       Object.assign(canvas, { width, height });
       this.background = new OffscreenCanvas(width, height);
-      this.drawBackground(this.background.getContext("2d"), width, height, ratio, { spans, states, readMs, isKept, selected });
+      this.drawBackground(this.background.getContext("2d"), width, height, ratio, { spans, states, readMs, isKept, selected, corrected, anchors });
     }
     ctx.drawImage(this.background, 0, 0);
     const x = Math.round((positionMs / this.lengthMs) * (width - 2 * ratio)) + ratio;
@@ -67,7 +68,7 @@ export class Timeline {
     canvas.setAttribute("aria-valuetext", formatTime(positionMs));
   }
 
-  drawBackground(ctx, width, height, ratio, { spans, states, readMs, isKept, selected }) {
+  drawBackground(ctx, width, height, ratio, { spans, states, readMs, isKept, selected, corrected, anchors }) {
     const x = (ms) => (ms / this.lengthMs) * width;
     ctx.fillStyle = themeColour("--panel");
     ctx.fillRect(0, 0, width, height);
@@ -85,6 +86,9 @@ export class Timeline {
       ctx.fillStyle = stateColour(states[state], 0.85);
       ctx.fillRect(left, middle + 2 * ratio, wide, bottom - middle - 2 * ratio);
     }
+    ctx.fillStyle = stateColour("corrected");
+    for (const [start, end] of corrected) ctx.fillRect(x(start), ratio, Math.max(ratio, x(end) - x(start)), 3 * ratio);
+    for (const [at] of anchors) ctx.fillRect(x(at) - ratio, 0, 3 * ratio, top + 2 * ratio);
     if (readMs < this.lengthMs) {
       ctx.fillStyle = themeColour("--line"); // not read yet
       ctx.fillRect(x(readMs), 0, width, height);

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,9 +67,11 @@ def image_of(number: int, size: tuple[int, int] = SIZE) -> Image:
     return np.full((size[1], size[0], 3), 20 + number % 200, np.uint8)
 
 
-def frame_of(number: int, *, index: int | None = None, jpeg: bool = True) -> Frame:
+def frame_of(
+    number: int, *, index: int | None = None, jpeg: bool = True, draw: Callable[[int], Image] = image_of
+) -> Frame:
     """The `number`th frame, 25 a second."""
-    image, at_ns = image_of(number), BEGIN_NS + number * STEP_NS
+    image, at_ns = draw(number), BEGIN_NS + number * STEP_NS
     packed = cv2.imencode(".jpg", image)[1].tobytes() if jpeg else None
     return Frame(image, number if index is None else index, 100 + number / 25, at_ns, at_ns + 3_000_000, packed)
 
@@ -90,17 +92,18 @@ def message_of(frame: Frame, shown: Shown, seq: int) -> MaskMessage:
 
 def record(
     path: Path, shown: Sequence[Shown], *, restart_at: int | None = None, jpeg: bool = True,
-    about: RecordingInfo = ABOUT, every: int = 10, cut: bool = False,
+    about: RecordingInfo = ABOUT, every: int = 10, cut: bool = False, draw: Callable[[int], Image] = image_of,
 ) -> Path:  # fmt: skip
     """Write a frame for each, its mask two frames later as in a run, four gaze samples to a frame, health every second.
 
     restart_at: frame from which on indices restart. every: frames to a chunk. cut: leave out the file's end.
+    draw: the picture of a frame.
     """
     file = RecordingFile(path, about)
     late: list[tuple[Frame, Shown, int]] = []
     for number, one in enumerate(shown):
         index = number - restart_at if restart_at is not None and number >= restart_at else number
-        frame = frame_of(number, index=index, jpeg=jpeg)
+        frame = frame_of(number, index=index, jpeg=jpeg, draw=draw)
         file.write_message(FRAME, frame.received_ns + WALL_NS, pack_frame(frame, False, 90))
         for part in range(4):
             at_ns = frame.captured_ns - 6_000_000 + part * 10_000_000

@@ -7,21 +7,23 @@ from pathlib import Path
 
 import pytest
 
+from realtime.correction.editor import ReviewEditor
+from realtime.correction.journal import corrections_path
 from realtime.errors import RecordingError
-from realtime.recording.labels import LabelEditor, LabelFile, ObjectLabel, labels_path, load_labels
+from realtime.recording.labels import LabelFile, ObjectLabel, labels_path, load_labels
 
 
 def test_changes_are_saved_at_once_and_undone_one_by_one(tmp_path: Path) -> None:
     path = tmp_path / "a.mcap"
-    labelling = LabelEditor(path)
+    labelling = ReviewEditor(path)
     changes = [(3, ObjectLabel("cup")), (3, ObjectLabel("cup", keep=False)), (5, ObjectLabel("Käse"))]
     for number, label in changes:
         assert labelling.set_label(number, label)
         assert load_labels(path).get_label(number) == label
     assert not labelling.set_label(5, ObjectLabel("Käse"))  # unchanged
     assert labelling.undo_count == 3
-    again = LabelEditor(path)  # another program reads the changes, and has nothing to undo
-    assert (again.labels, again.undo()) == (labelling.labels, None)
+    again = ReviewEditor(path)  # another program reads the changes, and could undo them
+    assert (again.labels, again.undo_count) == (labelling.labels, 3)
     assert [labelling.undo(), labelling.undo()] == [5, 3]
     assert [load_labels(path).get_label(number) for number in (3, 5)] == [ObjectLabel("cup"), ObjectLabel()]
     assert [labelling.undo(), labelling.undo()] == [3, None]
@@ -36,7 +38,7 @@ def test_recognized_names_fill_what_the_user_did_not_name() -> None:
 
 def test_labels_that_cannot_be_saved_stay_unchanged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.mcap"
-    labelling = LabelEditor(path)
+    labelling = ReviewEditor(path)
     labelling.set_label(1, ObjectLabel("cup"))
 
     def fail(handle: int) -> None:
@@ -48,7 +50,7 @@ def test_labels_that_cannot_be_saved_stay_unchanged(tmp_path: Path, monkeypatch:
             change()
     assert (labelling.labels.get_label(1), labelling.undo_count) == (ObjectLabel("cup"), 1)
     assert load_labels(path) == labelling.labels
-    assert list(tmp_path.iterdir()) == [labels_path(path)]
+    assert sorted(tmp_path.iterdir()) == [corrections_path(path), labels_path(path)]
     monkeypatch.undo()
     labels_path(path).write_text("mine")
     for change in (lambda: labelling.set_label(1, ObjectLabel("cat")), labelling.undo):
@@ -59,7 +61,7 @@ def test_labels_that_cannot_be_saved_stay_unchanged(tmp_path: Path, monkeypatch:
 
 def test_two_programs_keep_each_others_labels(tmp_path: Path) -> None:
     path = tmp_path / "a.mcap"
-    one, two = LabelEditor(path), LabelEditor(path)
+    one, two = ReviewEditor(path), ReviewEditor(path)
     one.set_label(1, ObjectLabel("cup"))
     two.set_label(2, ObjectLabel("cat"))
     one.set_label(3, ObjectLabel("dog"))

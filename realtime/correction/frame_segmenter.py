@@ -1,0 +1,140 @@
+"""Segments an object in a recorded frame by clicks and a box, beginning with the mask that is to be corrected."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+
+from engines import Decoder, Embedding, Encoder, Floats, Image, Letterbox, Mask, MaskCandidates, Prompt
+from engines.base import LOGITS_SIDE
+from realtime.types import FrameKey
+
+MAX_EMBEDDINGS = 16
+"""Frames whose embeddings are kept, some 4 MB each."""
+MASK_LOGIT = 6.0
+"""Logits of a mask that becomes a prompt: those that SAM gives for a clear mask."""
+Click = tuple[float, float, int]
+"""x, y px, and 1 for the object or 0 for the background."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SegmentedObject:
+    """Holds the masks that the decoder offers for a prompt, (H, W) bool. chosen: the index of the one to take."""
+
+    masks: tuple[Mask, ...] = field(repr=False)
+    ious: tuple[float, ...]
+    stabilities: tuple[float, ...]
+    chosen: int
+
+
+class FrameSegmenter:
+    """Opens an engine when it is first needed, and keeps the embeddings of the last frames. One thread."""
+
+    def __init__(self, open_engine: Callable[[], tuple[Encoder, Decoder]]) -> None:
+        """open_engine: raises `EngineError` where it cannot."""
+        self._open_engine = open_engine
+        self._engine: tuple[Encoder, Decoder] | None = None
+        self._embeddings: OrderedDict[FrameKey, Embedding] = OrderedDict()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the engine is open."""
+        return self._engine is not None
+
+    def open(self) -> tuple[Encoder, Decoder]:
+        """Open the engine, unless it is open; raises `EngineError`."""
+        if self._engine is None:
+            self._engine = self._open_engine()
+        return self._engine
+
+    @property
+    def name(self) -> str:
+        """Backend and model; empty before the engine is open."""
+        return f"{self._engine[1].info.backend} {self._engine[1].info.model}" if self._engine else ""
+
+    def has_embedding(self, key: FrameKey) -> bool:
+        """Return whether a frame was encoded."""
+        return key in self._embeddings
+
+    def encode(self, key: FrameKey, image: Image) -> Embedding:
+        """Encode a frame, unless it was encoded before; raises `EngineError`."""
+        encoder, _ = self.open()
+        embedding = self._embeddings.pop(key, None) or encoder.encode(image)
+        self._embeddings[key] = embedding
+        while len(self._embeddings) > MAX_EMBEDDINGS:
+            self._embeddings.popitem(last=False)
+        return embedding
+
+    def segment(
+        self,
+        key: FrameKey,
+        image: Image,
+        points: Sequence[Click],
+        box: tuple[float, float, float, float] | None = None,
+        before: Mask | None = None,
+    ) -> SegmentedObject:
+        """Segment an object; raises `EngineError`. before: the mask to correct, (H, W) bool."""
+        embedding = self.encode(key, image)
+        prompt = make_correction_prompt(embedding.letterbox, points, box, before)
+        candidates = self.open()[1].decode(embedding, [prompt])[0]
+        is_unambiguous = len(points) > 1 or box is not None or before is not None
+        return _upsample_candidates(candidates, 0 if is_unambiguous else candidates.best_index)
+
+    def close(self) -> None:
+        """Close the engine."""
+        if self._engine is not None:
+            for part in self._engine:
+                part.close()
+
+
+def make_correction_prompt(
+    letterbox: Letterbox,
+    points: Sequence[Click],
+    box: tuple[float, float, float, float] | None = None,
+    before: Mask | None = None,
+) -> Prompt:
+    """Make a prompt of clicks, a box and the mask before; raises `PromptError` where it is empty.
+
+    Clicks on the background alone say nothing of the object: its most interior point is added.
+    """
+    clicks = list(points)
+    has_mask = before is not None and bool(before.any())
+    if before is not None and has_mask and box is None and not any(label for *_, label in clicks):
+        clicks.insert(0, (*find_interior_point(before, [(x, y) for x, y, label in clicks if not label]), 1))
+    return Prompt(
+        np.array([click[:2] for click in clicks], np.float32).reshape(-1, 2),
+        np.array([click[2] for click in clicks], np.int8),
+        None if box is None else np.array(box, np.float32),
+        make_mask_logits(before, letterbox) if before is not None and has_mask else None,
+    )
+
+
+def make_mask_logits(mask: Mask, letterbox: Letterbox) -> Floats:
+    """Make (256, 256) logits of an (H, W) bool mask."""
+    width, height = (max(1, round(side * LOGITS_SIDE / letterbox.side)) for side in letterbox.content_size)
+    share = cv2.resize(mask.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
+    logits = np.full((LOGITS_SIDE, LOGITS_SIDE), -MASK_LOGIT, np.float32)
+    logits[:height, :width] = (2 * np.asarray(share) - 1) * MASK_LOGIT
+    return logits
+
+
+def find_interior_point(mask: Mask, away_from: Sequence[tuple[float, float]] = ()) -> tuple[float, float]:
+    """Find the x, y px of a mask that is farthest from its edge, and from other points."""
+    inside = cv2.copyMakeBorder(mask.astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
+    for x, y in away_from:
+        inside[min(max(round(y), 0), mask.shape[0] - 1) + 1, min(max(round(x), 0), mask.shape[1] - 1) + 1] = 0
+    depth = cv2.distanceTransform(inside, cv2.DIST_L2, 5)[1:-1, 1:-1]
+    row, column = np.unravel_index(int(np.argmax(depth)), depth.shape)
+    return float(column), float(row)
+
+
+def _upsample_candidates(candidates: MaskCandidates, chosen: int) -> SegmentedObject:
+    letterbox = candidates.letterbox
+    masks = tuple(np.asarray(letterbox.logits_to_picture(logits) > 0) for logits in candidates.logits)
+    return SegmentedObject(
+        masks, tuple(np.clip(candidates.predicted_iou, 0, 1).tolist()), tuple(candidates.stability.tolist()), chosen
+    )
