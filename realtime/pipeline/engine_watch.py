@@ -30,10 +30,10 @@ KNOWN_CALLS = 8
 FAILING_S, MIN_FAILURES = 1.0, 3
 """An engine is replaced when at least so many calls in a row have failed, for at least this time."""
 OPEN_LIMIT_S = 120.0
-BACKOFF_S = (0.0, 1.0, 2.0, 4.0, 8.0)
-"""Before the attempts to open another engine; longer ones wait the last of these."""
-ROUND_S, STABLE_S = 15.0, 60.0
-"""Before the list of engines is tried again; after which an engine that worked is the first to be opened again."""
+BACKOFF_S = (0.0, 1.0, 2.0, 4.0, 8.0, 15.0)
+"""Before the attempts to open another engine; later ones wait the last of these."""
+STABLE_S = 60.0
+"""An engine that worked for so long before it failed is the first to be opened again, at once."""
 MAX_ABANDONED = 8
 """Threads that hang; after them the run stays without an engine."""
 
@@ -77,13 +77,16 @@ class _WatchedCalls:
         self._failures = 0
         return result
 
-    def count_failure(self) -> bool:
-        """Count a call that failed, and return whether the engine keeps failing."""
-        at_ns = now_ns()
+    def count_failure(self) -> None:
+        """Count a call that failed."""
         if not self._failures:
-            self._failing_since_ns = at_ns
+            self._failing_since_ns = now_ns()
         self._failures += 1
-        return self._failures >= MIN_FAILURES and at_ns - self._failing_since_ns >= FAILING_S * 1e9
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether all calls have failed for some time."""
+        return self._failures >= MIN_FAILURES and now_ns() - self._failing_since_ns >= FAILING_S * 1e9
 
     def close(self) -> None:
         """Let the thread end."""
@@ -93,9 +96,10 @@ class _WatchedCalls:
 class EngineWatch:
     """The engine of a pipeline: a `Decoder`, with `encode`, whose inside is replaced when it hangs or keeps failing.
 
-    While there is none, calls raise `EngineUnavailable`. The first fallback may be the same engine, opened anew.
-    Without fallbacks calls run on their callers' threads, and nothing is replaced. `encode` is for one thread,
-    `decode` for another.
+    An engine that hangs is not used again; calls raise `EngineUnavailable` until another one is open. One that fails is
+    used until then, and stays if it works again. The first fallback may be the same engine, opened anew. Without
+    fallbacks calls run on their callers' threads, and nothing is replaced. `encode` is for one thread, `decode` for
+    another.
     """
 
     def __init__(
@@ -117,7 +121,8 @@ class EngineWatch:
         self._lock = threading.Lock()
         self._size: tuple[int, int] | None = None
         self._attempts = self._next = self._abandoned = self._replaced = 0
-        self._reason = ""
+        self._problem = self._reason = ""
+        self._is_replacing = False
         self._info, self._opened_ns = pair[1].info, now_ns()
         self._pair: tuple[Encoder, Decoder] | None = pair
         self._retired = threading.Event()
@@ -138,12 +143,11 @@ class EngineWatch:
 
     def describe(self) -> dict[str, Any]:
         """Describe the engine for `health`, with how often it was replaced and why."""
-        replaced = {"replaced": self._replaced, "reason": self._reason} if self._reason else {}
-        return {**asdict(self._info), **replaced}
+        return {**asdict(self._info), "replaced": self._replaced, "reason": self._reason}
 
     def problem(self) -> str:
-        """Return why there is no engine; empty while there is one."""
-        return "" if self._pair is not None else f"engine: {self._reason}"
+        """Return why there is no engine that works; empty while there is one."""
+        return "" if self._works() else self._problem
 
     def encode(self, image: Image) -> Embedding:
         """See `Encoder.encode`."""
@@ -175,84 +179,99 @@ class EngineWatch:
 
     def _call(self, calls: _WatchedCalls, function: Callable[[tuple[Encoder, Decoder]], T], shape: Hashable) -> T:
         if (pair := self._pair) is None:
-            raise EngineUnavailable(self._reason)
+            raise EngineUnavailable("another engine is being opened")
         try:
             return calls.run(lambda: function(pair), shape, can_abandon=bool(self._fallbacks))
         except CallAbandoned as error:
-            self._abandoned += 1
             if not self._stopping.is_set():
-                self._retire(pair, f"{self._info.backend} {self._info.precision}: {calls.kind} hangs", hangs=True)
+                self._retire(pair, f"{calls.kind} hangs", hangs=True)
             raise EngineUnavailable(str(error)) from None
-        except (PromptError, ForeignEmbedding):  # of the caller; the embedding is of the engine before
+        except PromptError:  # of the caller
             raise
+        except ForeignEmbedding:
+            raise EngineUnavailable("the engine was replaced, and its first keyframe is awaited") from None
         except Exception as error:
-            if calls.count_failure() and self._fallbacks:
-                why = f"{self._info.backend} {self._info.precision}: {calls.kind} fails ({describe_error(error)})"
-                self._retire(pair, why, hangs=False)
+            calls.count_failure()
+            if calls.is_failing and self._fallbacks:
+                self._retire(pair, f"{calls.kind} fails ({describe_error(error)})", hangs=False)
             raise
 
     # -- replacing ----------------------------------------------------------------------------------------------------
 
     def _retire(self, pair: tuple[Encoder, Decoder], why: str, *, hangs: bool) -> None:
-        """Stop using an engine, and begin to open another one on a thread of its own."""
+        """Begin to open another engine, on a thread of its own, unless that has begun."""
         with self._lock:
-            if self._pair is not pair:
+            if self._pair is not pair or (self._is_replacing and not hangs):
                 return
-            self._pair, self._reason = None, why
-            self._retired.set()
-        log.warning("the engine is replaced: %s", why)
-        if now_ns() - self._opened_ns > STABLE_S * 1e9:
-            self._next = self._attempts = 0
-        if not hangs:  # closing may hang, too
-            threading.Thread(target=_close, args=(pair,), name="gazecast-engine-close", daemon=True).start()
-        threading.Thread(target=self._replace, name="gazecast-engine-open", daemon=True).start()
+            if hangs:
+                self._abandoned, self._pair = self._abandoned + 1, None
+                self._retired.set()
+            if self._is_replacing or self._abandoned >= MAX_ABANDONED:
+                return
+            self._is_replacing = True
+            if now_ns() - self._opened_ns > STABLE_S * 1e9:
+                self._next = self._attempts = 0
+            cause = f"{self._info.backend} {self._info.precision}: {why}"
+            self._problem = f"engine: {cause}"
+        log.warning("another engine is opened: %s", cause)
+        threading.Thread(target=self._replace, args=(cause,), name="gazecast-engine-open", daemon=True).start()
 
-    def _replace(self) -> None:
-        """Open the fallbacks in their order until one works; the body of a thread."""
-        opening = AbandonableThread("gazecast-engine-opener", self._stopping.is_set)
-        cause = self._reason
-        while self._abandoned < MAX_ABANDONED:
-            if self._stopping.wait(self._wait_s()):
-                break
+    def _replace(self, cause: str) -> None:
+        """Open the fallbacks in their order until one works, or the present engine works again; a thread's body."""
+        opening, info = AbandonableThread("gazecast-engine-opener", self._stopping.is_set), self._info
+        while not self._has_ended():
+            if self._stopping.wait(BACKOFF_S[min(self._attempts, len(BACKOFF_S) - 1)]):
+                continue
             fallback = self._fallbacks[self._next]
             self._attempts, self._next = self._attempts + 1, (self._next + 1) % len(self._fallbacks)
             try:
-                pair = opening.call(partial(_open_and_try, fallback.open, self._size), OPEN_LIMIT_S)
-            except Exception as error:  # CallAbandoned, and all that opening an engine may raise
+                pair = opening.call(partial(fallback.open, self._size), OPEN_LIMIT_S)
+                opening.call(partial(_try_engine, pair, self._size), FIRST_HANG_S)
+            except Exception as error:  # CallAbandoned, and all that an engine may raise
                 self._abandoned += isinstance(error, CallAbandoned)
-                self._reason = f"{cause}; {fallback.name}: {describe_error(error)}"
+                self._problem = f"engine: {cause}; {fallback.name}: {describe_error(error)}"
                 log.warning("%s cannot replace the engine: %s", fallback.name, describe_error(error))
                 continue
             self._use(pair, f"{cause}; replaced by {fallback.name}")
-            break
         opening.close()
+        if self._info is info:  # nothing was replaced
+            self._next = self._attempts = 0
 
-    def _wait_s(self) -> float:
-        if self._attempts and self._next == 0:
-            return ROUND_S
-        return BACKOFF_S[min(self._attempts, len(BACKOFF_S) - 1)]
+    def _has_ended(self) -> bool:
+        """Return whether nothing is to be opened; under the lock, as an engine may begin to hang at any time."""
+        with self._lock:
+            if not self._works() and self._abandoned < MAX_ABANDONED and not self._stopping.is_set():
+                return False
+            self._is_replacing = False
+            return True
+
+    def _works(self) -> bool:
+        return self._pair is not None and not (self._encodes.is_failing or self._decodes.is_failing)
 
     def _use(self, pair: tuple[Encoder, Decoder], reason: str) -> None:
-        for calls in (self._encodes, self._decodes):
-            calls.forget()
         with self._lock:
-            if self._stopping.is_set():
-                return
-            self._info, self._reason, self._opened_ns = pair[1].info, reason, now_ns()
-            self._replaced, self.needs_keyframe = self._replaced + 1, True
-            self._retired = threading.Event()
-            self._pair = pair
-        log.warning("%s", reason)
-        self._on_open(pair[0], self._retired)
+            if self._works() or self._stopping.is_set():
+                before: tuple[Encoder, Decoder] | None = pair
+            else:
+                before, self._pair = self._pair, pair
+                self._retired.set()
+                self._retired = threading.Event()
+                for calls in (self._encodes, self._decodes):
+                    calls.forget()
+                self._info, self._opened_ns, self._reason = pair[1].info, now_ns(), reason
+                self._replaced, self.needs_keyframe = self._replaced + 1, True
+        if before is not pair:
+            log.warning("%s", reason)
+            self._on_open(pair[0], self._retired)
+        if before is not None:
+            threading.Thread(target=_close, args=(before,), name="gazecast-engine-close", daemon=True).start()
 
 
-def _open_and_try(open_engine: OpenEngine, size: tuple[int, int] | None) -> tuple[Encoder, Decoder]:
-    """Open an engine, and have it encode and decode a grey picture; raises `EngineError` where it cannot."""
-    encoder, decoder = open_engine(size)
+def _try_engine(pair: tuple[Encoder, Decoder], size: tuple[int, int] | None) -> None:
+    """Have an engine encode and decode a grey picture; raises `EngineError` where it cannot."""
     width, height = size or (64, 64)
-    embedding = encoder.encode(np.full((height, width, 3), 128, np.uint8))
-    check_finite(decoder.decode(embedding, [Prompt.click(width / 2, height / 2)]))
-    return encoder, decoder
+    embedding = pair[0].encode(np.full((height, width, 3), 128, np.uint8))
+    check_finite(pair[1].decode(embedding, [Prompt.click(width / 2, height / 2)]))
 
 
 def _close(pair: tuple[Encoder, Decoder]) -> None:

@@ -25,7 +25,7 @@ def main() -> None:
     with open_stage() as stage:
         for fault in FAULTS:
             if not names or fault.name in names:
-                _print(format_fault(inject_fault(stage, fault, LASTS_S)))
+                _print(format_fault(inject_fault(stage, fault, max(LASTS_S, fault.least_s))))
     if names:
         return
     _print_head(END_HEAD)

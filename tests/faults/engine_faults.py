@@ -1,6 +1,7 @@
 """Runs `gazecast` with the fake engine, which throws, hangs or answers NaN while a file says so, as with its clock.
 
-`GAZECAST_FAULT_FILE` names the file; it holds one of `ENGINE_FAULTS`, or nothing.
+`GAZECAST_FAULT_FILE` names the file; it holds one of `ENGINE_FAULTS`, or nothing. "stuck" and "broken" ones befall the
+engine that is open when the file is written; one that is opened later works.
 """
 
 from __future__ import annotations
@@ -19,7 +20,10 @@ from engines import fake as stable
 from engines.load import BACKENDS
 from engines.settings import Report
 
-ENGINE_FAULTS = ("encode-throws", "encode-hangs", "decode-throws", "decode-nan", "wall-clock-set")
+ENGINE_FAULTS = (
+    "encode-throws", "encode-hangs", "encode-stuck", "decode-throws", "decode-nan", "decode-stuck", "engine-broken",
+    "engine-gone", "wall-clock-set",
+)  # fmt: skip
 FILE = "GAZECAST_FAULT_FILE"
 POLL_S = 0.01
 WALL_NS = 7_200_000_000_000
@@ -30,44 +34,54 @@ def read_fault() -> str:
     return Path(os.environ[FILE]).read_text().strip()
 
 
-class _FaultyEncoder:
-    def __init__(self, inside: Encoder) -> None:
-        self._inside = inside
+class _FaultyPart:
+    def __init__(self, inside: Encoder | Decoder) -> None:
         self.info: EngineInfo = inside.info
+        self._opened_s = time.time()
+        self.close = inside.close
+
+    def _fail(self, kind: str) -> str:
+        """Hang or throw as the present fault says, and return it."""
+        while read_fault() == f"{kind}-hangs" or (read_fault() == f"{kind}-stuck" and self._is_old()):
+            time.sleep(POLL_S)
+        fault = read_fault()
+        if fault in (f"{kind}-throws", "engine-gone") or (fault == "engine-broken" and self._is_old()):
+            raise EngineError("the device was lost")
+        return fault
+
+    def _is_old(self) -> bool:
+        return self._opened_s < os.stat(os.environ[FILE]).st_mtime
+
+
+class _FaultyEncoder(_FaultyPart):
+    def __init__(self, inside: Encoder) -> None:
+        super().__init__(inside)
+        self._encode = inside.encode
 
     def encode(self, image: Image) -> Embedding:
-        while read_fault() == "encode-hangs":
-            time.sleep(POLL_S)
-        if read_fault() == "encode-throws":
-            raise EngineError("the device was lost")
-        return self._inside.encode(image)
-
-    def close(self) -> None:
-        self._inside.close()
+        self._fail("encode")
+        return self._encode(image)
 
 
-class _FaultyDecoder:
+class _FaultyDecoder(_FaultyPart):
     def __init__(self, inside: Decoder) -> None:
+        super().__init__(inside)
         self._inside = inside
-        self.info: EngineInfo = inside.info
 
     def decode(self, embedding: Embedding, prompts: Sequence[Prompt]) -> tuple[MaskCandidates, ...]:
-        fault = read_fault()
-        if fault == "decode-throws":
-            raise EngineError("the device was lost")
+        fault = self._fail("decode")
         found = self._inside.decode(embedding, prompts)
         if fault == "decode-nan":
             return tuple(replace(each, logits=np.full_like(each.logits, np.nan)) for each in found)
         return found
-
-    def close(self) -> None:
-        self._inside.close()
 
 
 def open_engine(
     settings: EngineSettings, weights: Path | None, frame_size: tuple[int, int] | None, report: Report
 ) -> tuple[Encoder, Decoder]:
     """Open the fake engine, with faults."""
+    if read_fault() == "engine-gone":
+        raise EngineError("there is no device")
     encoder, decoder = stable.open_engine(settings, weights, frame_size, report)
     return _FaultyEncoder(encoder), _FaultyDecoder(decoder)
 

@@ -7,6 +7,7 @@ import signal
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import zmq
 
@@ -19,6 +20,17 @@ def _network(name: str, fault: NetworkFault, cause: str, *, is_felt: bool = True
     return InjectedFault(
         name, cause, lambda stage: stage.set_network(fault), lambda stage: stage.set_network("none"), is_felt
     )
+
+
+def _engine(name: str, cause: str, **options: Any) -> InjectedFault:
+    return InjectedFault(
+        name, cause, lambda stage: stage.set_engine(name), lambda stage: stage.set_engine(""), **options
+    )
+
+
+def _shows_motion(stage: FaultStage, begun_ns: int) -> bool:
+    """Return whether masks come from motion and colours alone since then."""
+    return any(mask.method in ("motion", "colour") for mask in stage.run.masks(begun_ns))
 
 
 def _half_open(stage: FaultStage) -> None:
@@ -82,7 +94,8 @@ FAULTS = (
         lambda stage: stage.device.kill(), FaultStage.restart_device,
     ),
     InjectedFault("camera-gone", "no frames, while gaze goes on", _set(sends_frames=False), _set(sends_frames=True)),
-    InjectedFault("gaze-gone", "no gaze, while frames go on", _set(sends_gaze=False), _set(sends_gaze=True)),
+    InjectedFault("gaze-gone", "no gaze, while frames go on", _set(sends_gaze=False), _set(sends_gaze=True),
+                  least_s=60.0),
     InjectedFault("clock-forward", "the device's clock is set 5 hours ahead", lambda s: s.device.shift_clock(18000),
                 lambda stage: None, is_felt=False),
     InjectedFault("clock-back", "the device's clock is set back by 7 hours", lambda s: s.device.shift_clock(-25200),
@@ -97,20 +110,21 @@ FAULTS = (
     _network("bytes-doubled", "duplicate", "every twentieth piece of the stream comes twice", is_felt=False),
     _network("bytes-reordered", "reorder", "every twentieth piece of the stream is exchanged with the next",
              is_felt=False),
-    *(InjectedFault(name, cause, lambda stage, name=name: stage.set_engine(name), lambda stage: stage.set_engine(""))
-      for name, cause in (
-          ("encode-throws", "every encode of the engine fails"),
-          ("encode-hangs", "an encode of the engine does not return"),
-          ("decode-throws", "every decode of the engine fails"),
-          ("decode-nan", "the engine answers NaN"),
-      )),
+    _engine("encode-throws", "every encode of the engine fails"),
+    _engine("encode-hangs", "an encode of the engine does not return"),
+    _engine("encode-stuck", "an encode of the engine never returns", is_permanent=True),
+    _engine("decode-throws", "every decode of the engine fails"),
+    _engine("decode-nan", "the engine answers NaN"),
+    _engine("decode-stuck", "a decode of the engine never returns", is_permanent=True),
+    _engine("engine-broken", "the engine fails until it is opened anew", is_permanent=True),
+    _engine("engine-gone", "no engine works or can be opened", awaits=_shows_motion),
     InjectedFault("deaf-subscriber", "a subscriber of everything never reads", _subscribe_and_never_read,
                 FaultStage.end_fault, is_felt=False),
     InjectedFault("hundred-subscribers", "a hundred subscribers come and go", _subscribe_often, FaultStage.end_fault,
                 is_felt=False),
     InjectedFault("run-stopped", "the run's process is stopped by SIGSTOP, then continued",
                 lambda stage: stage.run.process.send_signal(signal.SIGSTOP),
-                lambda stage: stage.run.process.send_signal(signal.SIGCONT), is_felt=False),
+                lambda stage: stage.run.process.send_signal(signal.SIGCONT), is_felt=False, least_s=10.0),
     InjectedFault("memory-full", "the process may allocate nothing more",
                 lambda stage: _limit(stage, resource.RLIMIT_AS, _address_space(stage)), _unlimit(resource.RLIMIT_AS),
                 is_felt=False),

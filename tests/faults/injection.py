@@ -36,7 +36,9 @@ class InjectedFault:
     """Describes a fault: what begins it and what ends it.
 
     is_felt: whether `health` must be `degraded` while it lasts. is_lasting: whether it stays so, as of a recording that
-    has ended.
+    has ended. is_permanent: nothing ends it, and the run recovers by itself; the recovery counts from its begin.
+    awaits: what must happen before it ends, by the host time of its begin. least_s: how long it lasts at least in the
+    table of the documentation.
     """
 
     name: str
@@ -45,6 +47,9 @@ class InjectedFault:
     end: Callable[[FaultStage], None]
     is_felt: bool = True
     is_lasting: bool = False
+    is_permanent: bool = False
+    awaits: Callable[[FaultStage, int], bool] = lambda stage, begun_ns: True
+    least_s: float = 0.0
 
 
 def inject_fault(stage: FaultStage, fault: InjectedFault, lasts_s: float) -> FaultReport:
@@ -55,8 +60,14 @@ def inject_fault(stage: FaultStage, fault: InjectedFault, lasts_s: float) -> Fau
     fault.begin(stage)
     if fault.is_felt:
         eventually(lambda: _first_degraded(stage, begun_ns) is not None, f"degraded by {fault.name}")
+    if fault.is_permanent:
+        eventually(lambda: stage.is_healthy(begun_ns), f"recovery from {fault.name}")
+        report = _report(stage, fault, begun_ns, begun_ns)
+        fault.end(stage)
+        return report
     while time.monotonic_ns() < begun_ns + round(lasts_s * 1e9):
         time.sleep(0.01)
+    eventually(lambda: fault.awaits(stage, begun_ns), f"the last effect of {fault.name}")
     ended_ns = time.monotonic_ns()
     fault.end(stage)
     eventually(

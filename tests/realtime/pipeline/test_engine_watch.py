@@ -43,7 +43,7 @@ def fail():
 
 @pytest.fixture
 def make_watch(monkeypatch):
-    for name, value in {"FIRST_HANG_S": 600.0, "HANG_S": 600.0, "FAILING_S": 0.0, "ROUND_S": 0.1}.items():
+    for name, value in {"FIRST_HANG_S": 600.0, "HANG_S": 600.0, "FAILING_S": 0.0}.items():
         monkeypatch.setattr(engine_watch, name, value)
     monkeypatch.setattr(engine_watch, "BACKOFF_S", (0.0,))
     stopping, watches = threading.Event(), []
@@ -80,6 +80,8 @@ def test_an_engine_that_hangs_is_left_behind(make_watch, monkeypatch):
     monkeypatch.setattr(engine_watch, "FIRST_HANG_S", 600.0)
     eventually(lambda: not watch.problem(), "another engine")
     assert watch.needs_keyframe
+    with pytest.raises(EngineUnavailable, match="was replaced"):
+        watch.decode(open_fake()[0].encode(PICTURE), CLICK)
     found = watch.decode(watch.encode(PICTURE), CLICK)
     assert len(found[0].predicted_iou) == 1  # by the fallback
     assert not watch.needs_keyframe
@@ -98,7 +100,7 @@ def test_an_engine_that_keeps_failing_is_closed_and_replaced(make_watch):
         return open_fake()
 
     watch = make_watch(broken, open_other)
-    encode_until(watch, lambda: watch.describe().get("replaced") == 1)
+    encode_until(watch, lambda: watch.describe()["replaced"])
     assert "encode fails (the device was lost)" in watch.describe()["reason"]
     assert sizes == [(60, 40)]
     assert broken.closed.wait(60)
@@ -142,16 +144,40 @@ def test_fallbacks_are_tried_in_their_order_and_again(make_watch):
         return encoder, decoder
 
     watch = make_watch(Broken(fail), refuse, open_worse)
-    encode_until(watch, lambda: watch.describe().get("replaced") == 1)
+    encode_until(watch, lambda: watch.describe()["replaced"])
     assert order == ["refuses", "opens"] * 2
 
 
-def test_while_there_is_no_engine_health_says_why(make_watch):
-    watch = make_watch(Broken(fail), lambda size: fail())
-    encode_until(watch, lambda: "fallback 0: the device was lost" in watch.problem())
+def test_while_there_is_no_engine_health_says_why(make_watch, monkeypatch):
+    resume = threading.Event()
+    watch = make_watch(Broken(resume.wait), lambda size: fail())
+    monkeypatch.setattr(engine_watch, "FIRST_HANG_S", 0.3)
+    encode_until(watch, lambda: "encode hangs; fallback 0: the device was lost" in watch.problem())
     assert watch.encoder is None
-    with pytest.raises(EngineUnavailable, match="encode fails"):
+    with pytest.raises(EngineUnavailable, match="another engine is being opened"):
         watch.encode(PICTURE)
+    resume.set()
+
+
+def test_an_engine_that_works_again_is_kept(make_watch):
+    opening, resume, broken, other = threading.Event(), threading.Event(), Broken(fail), Broken(fail)
+    other.is_broken = False
+
+    def open_slowly(size):
+        opening.set()
+        resume.wait()
+        return other, other
+
+    watch = make_watch(broken, open_slowly)
+    encode_until(watch, opening.is_set)
+    assert watch.problem() == "engine: fake f32: encode fails (the device was lost)"
+    broken.is_broken = False
+    watch.encode(PICTURE)
+    resume.set()
+    assert other.closed.wait(60)
+    eventually(lambda: not watch.problem(), "no problem")
+    assert watch.encoder is broken
+    assert watch.describe()["replaced"] == 0
 
 
 def test_without_fallbacks_calls_stay_on_their_thread_and_nothing_is_replaced(make_watch):
