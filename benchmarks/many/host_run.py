@@ -90,7 +90,7 @@ class HostMeasurement:
     def _engine_use(self) -> dict[str, Any]:
         """Return what the engine did in each second, and its last service times."""
         before, after = (health["engine"] for health in self.health)
-        seconds = (self.health[1]["published_ns"] - self.health[0]["published_ns"]) / 1e9
+        seconds = max(1e-9, (self.health[1]["published_ns"] - self.health[0]["published_ns"]) / 1e9)
 
         def rate(part: str, name: str) -> float:
             return float((after[part][name] - before[part][name]) / seconds)

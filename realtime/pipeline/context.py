@@ -14,6 +14,7 @@ from realtime.infra.error_guard import ErrorGuard
 from realtime.infra.heartbeat import Heartbeat
 from realtime.infra.metrics import MetricsRegistry
 from realtime.infra.progress import PreparationStep
+from realtime.infra.work_slots import WorkSlots
 from realtime.pipeline.control import CommandQueue
 from realtime.pipeline.engine_watch import FallbackEngine
 from realtime.pipeline.observers import FrameResult, PipelineObserver
@@ -48,6 +49,7 @@ class PipelineOptions:
     words: words of users, encoded on the recognizer's thread.
     open_word_recognizer: opens what searches for words where `open_recognizer` opened nothing; raises `EngineError`.
     metrics: counts the run's events, latencies and drops.
+    work_slots: limits how many of several pipelines track at a time.
     fallback_engines: opened in this order when the engine hangs or keeps failing; without any it is not replaced.
     """
 
@@ -67,6 +69,7 @@ class PipelineOptions:
     words: WordQueue = field(default_factory=WordQueue)
     open_word_recognizer: Callable[[], ObjectRecognizer] = _refuse_words
     metrics: MetricsRegistry = field(default_factory=MetricsRegistry)
+    work_slots: WorkSlots = field(default_factory=lambda: WorkSlots(1))
     fallback_engines: Sequence[FallbackEngine] = ()
 
 

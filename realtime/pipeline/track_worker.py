@@ -40,9 +40,12 @@ class TrackWorker:
 
         A wake without a frame means that there is a new keyframe.
         """
-        frames = self._context.frames
+        frames, slots = self._context.frames, self._context.options.work_slots
         while (frame := frames.get()) is not None or not frames.is_closed:
-            with self._context.guard("track"), self._heartbeat.working():
+            with slots.hold(), self._context.guard("track"), self._heartbeat.working():
+                if (newer := frames.get(0)) is not None:  # it came while others worked
+                    frames.dropped += frame is not None
+                    frame = newer
                 if frame is not None:
                     self._track(tracker, frame)
                 self._use_idle_time(tracker)
@@ -94,8 +97,9 @@ class TrackWorker:
             if (keyframe := keyframes.get(0)) is not None:
                 tracker.prepare(keyframe)
                 self._preparing.record_work(begun_ns, now_ns())
+        slots = self._context.options.work_slots
         while not frames.has_value and self._encode_worker.can_vote and self._refining.has_time(begun_ns := now_ns()):
-            if not tracker.refine():
+            if slots.has_waiting or not tracker.refine():
                 return
             self._refining.record_work(begun_ns, now_ns())
 

@@ -8,6 +8,7 @@ from engines import Embedding, Image, MaskCandidates, Prompt
 from engines.batching import BatchDecoder, BatchEncoder, StagedPicture, StagedPrompts
 from engines.graphs import LIVE
 from engines.sam import SamDecoder, SamEncoder
+from realtime.infra.work_slots import WorkSlots
 from realtime.serving.engine_lane import EngineLane
 
 EncoderLane = EngineLane[StagedPicture, Embedding]
@@ -62,14 +63,16 @@ class SharedSpeed:
 class ClientDecoder:
     """See `Decoder`; decodes on the shared engine's thread. Its engine is closed by `SharedEngine.close` alone."""
 
-    def __init__(self, stream: str, decoder: BatchDecoder, lane: DecoderLane) -> None:
+    def __init__(self, stream: str, decoder: BatchDecoder, lane: DecoderLane, slots: WorkSlots) -> None:
+        """slots: which others may use while a call waits."""
         self.info = decoder.info
-        self._stream, self._inside, self._lane = stream, decoder, lane
+        self._stream, self._inside, self._lane, self._slots = stream, decoder, lane, slots
 
     def decode(self, embedding: Embedding, prompts: Sequence[Prompt]) -> tuple[MaskCandidates, ...]:
         """See `Decoder.decode`."""
         staged = self._inside.stage(embedding, prompts)
-        return self._lane.call(self._stream, staged, staged.shape)
+        with self._slots.lend():
+            return self._lane.call(self._stream, staged, staged.shape)
 
     def close(self) -> None:
         """Do nothing: other clients use the engine."""
@@ -78,8 +81,8 @@ class ClientDecoder:
 class PreparedClientDecoder(ClientDecoder):
     """A client of an engine whose graphs can be compiled beforehand, for `AdaptiveEncoder`."""
 
-    def __init__(self, stream: str, decoder: SamDecoder, lane: DecoderLane) -> None:
-        super().__init__(stream, decoder, lane)
+    def __init__(self, stream: str, decoder: SamDecoder, lane: DecoderLane, slots: WorkSlots) -> None:
+        super().__init__(stream, decoder, lane, slots)
         self._sam = decoder
 
     def prepare(

@@ -15,6 +15,7 @@ from realtime.config.sharing import SharingSettings
 from realtime.errors import GazecastError
 from realtime.infra.clock import now_ns
 from realtime.infra.heartbeat import Heartbeat
+from realtime.infra.work_slots import WorkSlots
 from realtime.serving.batch_costs import BatchCosts
 from realtime.serving.batch_scheduler import BatchScheduler
 from realtime.serving.capacity import Admission, LoadMeter, MeasuredCost, admit, smallest_encode_ms
@@ -68,6 +69,8 @@ class SharedEngine:
         self._lock = threading.Lock()
         self._streams: set[str] = set()
         self._meter = LoadMeter()
+        self.work_slots = WorkSlots(os.cpu_count() or 1)
+        """For the tracking of the clients' sessions, see `PipelineOptions`."""
         self._is_closed = False
 
     def open_client(self, stream: str) -> tuple[Encoder, Decoder]:
@@ -85,11 +88,12 @@ class SharedEngine:
         if isinstance(self._encoder, SamEncoder) and isinstance(self._decoder, SamDecoder):
             return (
                 SidedClientEncoder(stream, self._encoder, self._encoding, lambda: len(self._streams)),
-                PreparedClientDecoder(stream, self._decoder, self._decoding),
+                PreparedClientDecoder(stream, self._decoder, self._decoding, self.work_slots),
             )
         return (
-            ClientEncoder(stream, self._encoder, self._encoding), ClientDecoder(stream, self._decoder, self._decoding),
-        )  # fmt: skip
+            ClientEncoder(stream, self._encoder, self._encoding),
+            ClientDecoder(stream, self._decoder, self._decoding, self.work_slots),
+        )
 
     def close_client(self, stream: str) -> None:
         """Close a stream; a call of it that waits raises `EngineClosed`. Does nothing for one that is not open."""
