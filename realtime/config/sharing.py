@@ -17,6 +17,8 @@ class SharingSettings:
     max_batch: most pictures, or prompts, in one call: 1, 2, 4 or 8. Which of them pay is measured.
     idle_delay_ms: how much older the keyframe of a wearer who is locked on nothing may become, in ms, because those
         who look at an object come first.
+    tracking_slots: sessions that may track at a time; more would delay all of them. 0 is the cores that the encoder's
+        threads leave, and all of them where the engine runs on a GPU.
     max_keyframe_age_ms: age of keyframes, in ms, beyond which no more wearers are admitted; a mask that is carried
         over half a second of motion has lost its object.
     min_decode_hz: masks a second that every wearer must be able to have decoded for more to be admitted.
@@ -28,6 +30,7 @@ class SharingSettings:
     decode_wait_ms: float = 0.0
     max_batch: int = 8
     idle_delay_ms: float = 250.0
+    tracking_slots: int = 0
     max_keyframe_age_ms: float = 500.0
     min_decode_hz: float = 10.0
     max_load: float = 0.9
@@ -37,6 +40,7 @@ class SharingSettings:
         for name, least, most in (
             ("encode_wait_ms", 0, 100), ("decode_wait_ms", 0, 100), ("idle_delay_ms", 0, 10_000),
             ("max_keyframe_age_ms", 10, 60_000), ("min_decode_hz", 0.1, 1000), ("max_load", 0.1, 1),
+            ("tracking_slots", 0, 1024),
         ):  # fmt: skip
             if not least <= getattr(self, name) <= most:
                 raise ValueError(f"{name} must be {least} to {most}, got {getattr(self, name)}")

@@ -77,9 +77,12 @@ class TrackWorker:
         context.metrics.observe("track", (now_ns() - begun_ns) / 1e6, now_ns())
 
     def _find_keyframe(self) -> Keyframe | None:
-        """Leave a new keyframe for idle time, for some frames: its decode would delay the mask of this one."""
-        keyframes = self._context.keyframes
-        if keyframes.has_value and self._frames_waited < MAX_FRAMES_WAITED:
+        """Leave a new keyframe for idle time, for some frames: its decode would delay the mask of this one.
+
+        There is no idle time while other pipelines wait for this thread's slot.
+        """
+        keyframes, is_contended = self._context.keyframes, self._context.options.work_slots.has_waiting
+        if keyframes.has_value and self._frames_waited < MAX_FRAMES_WAITED and not is_contended:
             self._frames_waited += 1
             return None
         self._frames_waited = 0

@@ -8,7 +8,7 @@ import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from engines import Decoder, Embedding, Encoder, MaskCandidates
+from engines import Decoder, Embedding, Encoder, EngineInfo, MaskCandidates
 from engines.batching import StagedPicture, StagedPrompts, as_batch_decoder, as_batch_encoder
 from engines.sam import SamDecoder, SamEncoder
 from realtime.config.sharing import SharingSettings
@@ -69,7 +69,7 @@ class SharedEngine:
         self._lock = threading.Lock()
         self._streams: set[str] = set()
         self._meter = LoadMeter()
-        self.work_slots = WorkSlots(os.cpu_count() or 1)
+        self.work_slots = WorkSlots(self.settings.tracking_slots or count_slots(encoder.info, os.cpu_count() or 1))
         """For the tracking of the clients' sessions, see `PipelineOptions`."""
         self._is_closed = False
 
@@ -168,3 +168,9 @@ class SharedEngine:
         if self._encoding.is_idle and self._decoding.is_idle:
             self._encoder.close()
             self._decoder.close()
+
+
+def count_slots(info: EngineInfo, cores: int) -> int:
+    """Return how many sessions should track at a time: as many as there are cores that the encoder leaves."""
+    is_on_gpu = info.backend == "tensorrt" or (info.backend == "torch" and info.device != "CPU")
+    return cores if is_on_gpu else max(1, cores - info.threads.get("encoder", 0))
