@@ -13,10 +13,11 @@ import threading
 import time
 from dataclasses import dataclass
 
+import cv2
 import msgpack
 import numpy as np
 
-from benchmarks.whole_program.device import FRAMES, NOISE_PX, compute_centre, draw_frames
+from benchmarks.whole_program.device import FRAMES, NOISE_PX, compute_centre
 from realtime.comms.sockets.pupil import PupilRemote, PupilServer
 
 GAZE_HZ = 60.0
@@ -33,8 +34,21 @@ class PlayedPictures:
 
     @classmethod
     def draw(cls, size: tuple[int, int]) -> PlayedPictures:
-        """Draw a moving disc."""
-        return cls(size, draw_frames(size))
+        """Draw a disc that moves before a ground that moves, as a camera on a head sees it."""
+        rng = np.random.default_rng(7)
+        margin = size[0] // 10
+        small = rng.integers(40, 140, ((size[1] + 2 * margin) // 4, (size[0] + 2 * margin) // 4, 3), np.uint8)
+        ground = cv2.GaussianBlur(cv2.resize(small, (size[0] + 2 * margin, size[1] + 2 * margin)), (0, 0), 2)
+        jpegs = []
+        for index in range(FRAMES):
+            angle = 2 * np.pi * index / FRAMES
+            x, y = (round(margin * (1 + part(angle))) for part in (np.sin, np.cos))
+            image = ground[y : y + size[1], x : x + size[0]].copy()
+            centre = tuple(round(place) for place in compute_centre(index, size))
+            cv2.circle(image, centre, size[1] // 6, (30, 30, 200), -1, cv2.LINE_AA)
+            cv2.circle(image, centre, size[1] // 12, (30, 30, 150), -1, cv2.LINE_AA)
+            jpegs.append(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 80])[1].tobytes())
+        return cls(size, jpegs)
 
 
 class WearerDevice:

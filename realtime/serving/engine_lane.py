@@ -39,11 +39,13 @@ class EngineLane(Generic[Item, Result]):
         prepare_batch: Callable[[Hashable, int], None],
         scheduler: BatchScheduler,
         costs: BatchCosts,
-        *,
-        nice: int = 0,
     ) -> None:
-        """prepare_batch: compiles the graph of a shape and a batch size. nice: of the thread."""
-        self._run_batch, self._prepare_batch, self._nice = run_batch, prepare_batch, nice
+        """prepare_batch: compiles the graph of a shape and a batch size.
+
+        The encoder's thread has no lower priority than others, as that of a run has: `WorkSlots` leave it a core, and
+        a thread of low priority waits long for its turn among many Python threads.
+        """
+        self._run_batch, self._prepare_batch = run_batch, prepare_batch
         self._scheduler, self._costs = scheduler, costs
         self._changed = threading.Condition()
         self._items: dict[int, tuple[Item, Future[Result]]] = {}
@@ -125,8 +127,6 @@ class EngineLane(Generic[Item, Result]):
             return dict(self._costs.ratios)
 
     def _run(self) -> None:
-        if self._nice:
-            lower_priority(self._nice)
         while (batch := self._take_batch()) is not None:
             with self.heartbeat.working():
                 self._serve(*batch)

@@ -23,9 +23,6 @@ from realtime.serving.engine_clients import ClientDecoder, ClientEncoder, Prepar
 from realtime.serving.engine_lane import EngineLane
 from realtime.serving.lane_statistics import LaneStatistics
 
-ENCODER_NICE = 10
-"""As of a run's own encoder: masks come before keyframes."""
-
 
 class StreamTaken(GazecastError):
     """A stream that is open already."""
@@ -60,7 +57,7 @@ class SharedEngine:
         }
         self._encoding: EngineLane[StagedPicture, Embedding] = EngineLane(
             "shared-encoder", self._encoder.encode_batch, self._encoder.prepare_batch,
-            schedulers["encoder"], costs["encoder"], nice=ENCODER_NICE,
+            schedulers["encoder"], costs["encoder"],
         )  # fmt: skip
         self._decoding: EngineLane[StagedPrompts, tuple[MaskCandidates, ...]] = EngineLane(
             "shared-decoder", self._decoder.decode_batch, self._decoder.prepare_batch,
