@@ -71,8 +71,13 @@ class Recognition(Protocol):
     def score_names(self, masks: NDArray[np.bool_]) -> Floats:
         """Score every name for (K, h, w) masks over the whole picture, on any grid: (K, names) float32, 0..1."""
 
-    def score_word(self, masks: NDArray[np.bool_], query: WordQuery) -> Floats:
-        """Score how well a word fits (K, h, w) masks over the whole picture, on any grid: (K,) float32, 0..1."""
+    def score_word(
+        self, masks: NDArray[np.bool_], query: WordQuery, regions: tuple[WordRegion, ...] | None = None
+    ) -> Floats:
+        """Score how well a word fits (K, h, w) masks over the whole picture, on any grid: (K,) float32, 0..1.
+
+        regions: of the word, in place of those of this picture alone; a recognizer without boxes needs none.
+        """
 
     def find_word(self, query: WordQuery) -> tuple[WordRegion, ...]:
         """Find the regions that a word fits, the surest first."""

@@ -41,12 +41,15 @@ class DetectedObjects:
                 row[:] = found.scores
         return scores
 
-    def score_word(self, masks: NDArray[np.bool_], query: WordQuery) -> Floats:
+    def score_word(
+        self, masks: NDArray[np.bool_], query: WordQuery, regions: tuple[WordRegion, ...] | None = None
+    ) -> Floats:
         """See `Recognition.score_word`: the best region's score, times the squared IoU of its box with the mask's.
 
         So of the parts and wholes at the place of a region those are preferred that fill its box, and just that.
         """
-        regions, scores = self.find_word(query), np.zeros(len(masks), np.float32)
+        regions = self.find_word(query) if regions is None else regions
+        scores = np.zeros(len(masks), np.float32)
         boxes = (measure_box(mask, self.size) for mask in masks) if regions else ()
         for k, box in enumerate(boxes):
             if box is not None:

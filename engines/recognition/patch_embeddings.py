@@ -84,7 +84,9 @@ class PatchEmbeddings:
         """See `Recognition.score_names`."""
         return self.vocabulary.score_names(self._pool(masks))
 
-    def score_word(self, masks: NDArray[np.bool_], query: WordQuery) -> Floats:
+    def score_word(
+        self, masks: NDArray[np.bool_], query: WordQuery, regions: tuple[WordRegion, ...] | None = None
+    ) -> Floats:
         """See `Recognition.score_word`."""
         return self.vocabulary.score_word(self._pool(masks), query.code)
 

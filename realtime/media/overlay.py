@@ -61,6 +61,13 @@ def draw_overlay(image: Image, message: MaskResult | None, *, label: bool = True
     return out
 
 
+def draw_caption(image: Image, text: str) -> Image:
+    """Draw a line of text at the bottom of a copy of an (H, W, 3) BGR frame."""
+    out, unit = image.copy(), max(1, round(min(image.shape[:2]) / 240))
+    put_text(out, text, (6 * unit, image.shape[0] - 8 * unit), (255, 255, 255), unit)
+    return out
+
+
 def _cut_dashes(outlines: Sequence[MatLike], length: int) -> list[MatLike]:
     """Cut closed outlines, one point a pixel, into open lines with gaps of the same length."""
     return [outline[begin : begin + length] for outline in outlines for begin in range(0, len(outline), 2 * length)]

@@ -63,6 +63,7 @@ def _wait_for_end(
             stop.wait(POLL_S)
             continue
         if (newest := outputs.newest.slot.get(0)) is not None:
-            window.show(draw_overlay(newest.frame.image, newest.result))
+            label = newest.result.label if newest.result is not None else None
+            window.show(draw_overlay(newest.frame.image, newest.result, name=label.name if label is not None else ""))
         if not window.poll():
             stop.set()

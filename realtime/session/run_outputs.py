@@ -12,7 +12,6 @@ from realtime.errors import SettingsError
 from realtime.infra.clock import now_ns
 from realtime.infra.metrics import MetricsRegistry
 from realtime.infra.service_manager import ServiceNotifier
-from realtime.pipeline.control import make_confirmation
 from realtime.pipeline.observers import PipelineObserver
 from realtime.pipeline.prometheus import MetricsServer, PrometheusExporter
 from realtime.pipeline.request_server import RequestServer
@@ -22,6 +21,7 @@ from realtime.session.run_inputs import RunInputs
 from realtime.session.service_observer import ServiceObserver
 from realtime.session.session_outputs import SessionOutputs, make_notice, open_session_outputs
 from realtime.session.view import RunView
+from realtime.session.window_input import connect_keys
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def open_run_outputs(
     if inputs.window is not None:
         observers.append(newest)
         notice = make_notice(view, inputs)
-        inputs.window.on_confirm = lambda: session.commands.put(make_confirmation("key", notice))
+        connect_keys(inputs.window, session.commands, session.words, notice)
     for output, address in (("foxglove", config.publish.foxglove), ("lerobot", config.publish.lerobot)):
         if address:
             session.access[output] = "open" if output in config.access.insecure else "loopback"

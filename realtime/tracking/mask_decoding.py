@@ -18,7 +18,7 @@ from realtime.tracking.prompter import MaskPrompter, PromptResult
 from realtime.tracking.tracked_mask import MaskProvenance, TrackedMask
 from realtime.tracking.user_overrides import redecode_held_mask
 from realtime.tracking.whole_object import find_addition, has_neighbour, is_nested
-from realtime.tracking.word_search import WordSearch
+from realtime.tracking.word_search import REACH_RADII, WordSearch
 from realtime.types import Frame, Mask
 
 MIN_RECALLED_CONFIDENCE = 0.5
@@ -46,6 +46,7 @@ class GazeMaskDecoder:
         self._averaged: tuple[Hypothesis, Hypothesis] | None = None  # the last best one before and after averaging
         self._moved: list[Floats] = []  # motion before the keyframe of `_judged`
         self._since: Floats | None = None  # from it back to the keyframe of `_prior`
+        self._named_onset_ns: int | None = None  # of the fixation in which the user's word fitted last
         self._level_key: tuple[object, ...] | None = None  # what `_level_index` was found for
         self._level_index: int | None = None
 
@@ -59,29 +60,31 @@ class GazeMaskDecoder:
         fixed_level: int | None,
         is_level_chosen: bool,
         interval_ns: float,
-        is_hurried: bool,
+        most_boxes: int | None,
     ) -> TrackedMask | None:
         """Decode the object under a fixation; None for other eye movements or without a usable keyframe.
 
         warped: the shown mask in the newest frame. fixed_level: its granularity, which the user chose
         (`is_level_chosen`) or a long fixation stepped to; such a step may not take in a neighbour.
-        interval_ns: between two frames, 0 while unknown. is_hurried: a frame waits for its mask.
+        interval_ns: between two frames, 0 while unknown. most_boxes: see `MaskPrompter.decode_gaze`.
         """
         chain = self._motion.chain(keyframe.index) if keyframe is not None else None
         if keyframe is None or chain is None or not estimate.is_steady or not is_inside(estimate.point_px, frame):
             return None
         # After a saccade to another object, the memory of the shown one would only delay the switch.
-        if warped is not None and not is_near(warped.mask, frame.size, estimate.point_px, estimate.radius_px):
+        reach_px = self._measure_reach(estimate, warped)
+        if warped is not None and not is_near(warped.mask, frame.size, estimate.point_px, reach_px):
             warped = None
         shown_on = warped.provenance.keyframe if warped is not None else None
         recalled = self._recall_mask(warped, keyframe)
         answer = self._prompter.decode_gaze(
-            estimate, keyframe, chain, recalled, has_stayed=shown_on is keyframe, is_hurried=is_hurried
+            estimate, keyframe, chain, recalled, has_stayed=shown_on is keyframe, most_boxes=most_boxes
         )
         belief = self._judge(answer, warped.belief if warped is not None else None, interval_ns)
         found = belief.hypotheses[0]
         candidates, index, confidence = found.candidates, found.index, belief.confidence
         self.level = found.level
+        self._named_onset_ns = estimate.onset_ns if found.word >= self._settings.word_slip else None
         if fixed_level is not None and warped is not None:
             at = self._find_level(answer, fixed_level, None if is_level_chosen else found.mask)
             if at is not None:
@@ -99,6 +102,26 @@ class GazeMaskDecoder:
             is_boxed = self._is_boxed(found)
             answer = replace(answer, candidates=candidates, keyframe_px=found.point_px, has_box=is_boxed)
         return TrackedMask(logits, provenance, answer, index, belief)
+
+    def forget_answers(self) -> None:
+        """Forget what the user's word fitted, as after a change of the word."""
+        self._named_onset_ns = None
+
+    @property
+    def is_named(self) -> bool:
+        """Whether the user's word fits the last selected mask: it is more probably of it than a slip of the tongue."""
+        return self._named_onset_ns is not None
+
+    def extend_reach(self, estimate: GazeEstimate | None, warped: TrackedMask | None) -> GazeEstimate | None:
+        """Extend the error radius to a shown mask that was found by the word in the present fixation.
+
+        Such a mask may lie far from a gaze with an error; it is not left before the next saccade.
+        """
+        return None if estimate is None else replace(estimate, radius_px=self._measure_reach(estimate, warped))
+
+    def _measure_reach(self, estimate: GazeEstimate, warped: TrackedMask | None) -> float:
+        is_found = warped is not None and warped.prompt_result.onset_ns == estimate.onset_ns == self._named_onset_ns
+        return estimate.radius_px * (REACH_RADII if is_found else 1.0)
 
     def _is_boxed(self, found: Hypothesis) -> bool:
         """Return whether a box was prompted for a hypothesis of the last judged result."""

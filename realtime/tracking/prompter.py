@@ -137,14 +137,15 @@ class MaskPrompter:
         remembered: Mask | None = None,
         *,
         has_stayed: bool = False,
-        is_hurried: bool = False,
+        most_boxes: int | None = None,
     ) -> PromptResult:
         """Decode a fixation on a keyframe, or return the cached result while the prompt is the same.
 
         chain: from the newest frame to the keyframe. remembered: the mask of the fixated object in the newest frame, on
         the working grid, from an earlier keyframe. has_stayed: the gaze is on this keyframe's mask, carried: motion
         that errs a little moves the prompt of a pursuit with every frame, but the object is the same.
-        is_hurried: a frame waits for its mask, so that a found box is left for idle time.
+        most_boxes: boxes to decode at once, None for all; others are left for idle time. One that the word names is
+        always decoded: its mask would flicker at every keyframe.
         """
         sample, prompt_px = self._locate_prompt(estimate, keyframe, chain)
         answer = self._answer
@@ -164,8 +165,10 @@ class MaskPrompter:
             keyframe, estimate.onset_ns, sample, prompt_px, estimate.radius_px, candidates, decode_ns,
             box_px=box, named_boxes=self._find_named(keyframe, prompt_px, estimate.radius_px),
         )  # fmt: skip
-        while self.has_box_left and not (is_hurried and (self._answer.named or not self._answer.named_boxes)):
-            self.vote()  # at least one thing that the word names, or its mask would flicker at every keyframe
+        count = len(self._answer.named_boxes) + 1 if most_boxes is None else most_boxes
+        for _ in range(max(count, 1 if self._answer.named_boxes else 0)):
+            if self.has_box_left:
+                self.vote()
         return self._answer
 
     def _is_near(self, answer: PromptResult, prompt_px: tuple[float, float], radius_px: float) -> bool:

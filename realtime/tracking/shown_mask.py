@@ -65,19 +65,19 @@ class ShownMask:
         level: int | None,
         is_broken: bool,
         is_held: bool,
-        is_confirmed: bool = False,
+        is_meant: bool = False,
     ) -> MaskResult | None:
         """Decide what the newest frame shows; None while nothing was shown or decoded yet.
 
         decoded: the fresh mask, warped: the one shown last, both in the newest frame. level: granularity of `decoded`.
         is_broken: no motion is known since the frame before. is_held: the user keeps the shown mask.
-        is_confirmed: the wearer has confirmed it.
+        is_meant: the wearer has confirmed it, or named it.
         """
         decision = self.dwell.update(
             DwellInput(
                 now_ns, estimate, decoded.mask if decoded else None, warped.mask if warped else None,
                 frame.size, level=level, is_broken=is_broken, is_held=is_held,
-                is_confirmed=is_confirmed,
+                is_meant=is_meant,
             )
         )  # fmt: skip
         self.fixed_level, self.is_level_chosen = decision.fixed_level, decision.is_level_chosen

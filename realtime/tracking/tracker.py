@@ -71,7 +71,7 @@ class Tracker:
         self._gaze = GazeFilter(use.gaze)
         self._recognized = RecognitionMemory(self._motion)
         self._namer = ObjectNamer(self._recognized)
-        self._word = WordSearch(self._recognized)
+        self._word = WordSearch(self._recognized, self._motion)
         self._prompter = MaskPrompter(decoder, clock_ns, use.prompter, self._recognized, self._word)
         self._decoder = GazeMaskDecoder(self._prompter, self._motion, use.choice, self._word)
         self._word_decoder = WordMaskDecoder(self._prompter, self._motion, self._word, use.word.alone_s)
@@ -111,12 +111,13 @@ class Tracker:
             estimate = None
             decoded, pointer = self._word_decoder.decode(warped, self._keyframe, self._now_ns)
         else:
-            decoded = self._decode(frame, estimate, warped, is_hurried=not self._frame_time)
+            pointer = self._decoder.extend_reach(estimate, warped)
+            decoded = self._decode(frame, estimate, warped, most_boxes=None if self._frame_time else 0)
         warped, decoded = self._carrier.carry(warped, decoded)
         result = self._shown.update(
             self._now_ns, frame, pointer, decoded, warped, level=self._decoder.level,
             is_broken=before is not None and since is None, is_held=self._overrides.is_held,
-            is_confirmed=self._confirmer.confirmation is not None,
+            is_meant=self._confirmer.confirmation is not None or self._decoder.is_named,
         )  # fmt: skip
         result = self._describe(result, frame)
         if self._shown.mask is None:
@@ -157,7 +158,7 @@ class Tracker:
         if self._word_decoder.is_alone(estimate, self._frame, self._now_ns):
             decoded, _ = self._word_decoder.decode(shown, keyframe, self._now_ns)
         else:
-            decoded = self._decode(self._frame, estimate, shown)
+            decoded = self._decode(self._frame, estimate, shown, most_boxes=None if self._frame_time else 1)
         self._carrier.carry(None, decoded)
 
     def refine(self) -> bool:
@@ -191,11 +192,15 @@ class Tracker:
     def step_alternative(self, step: int) -> int:
         """Show the next (1) or previous (-1) mask that may be meant, most probable first, while its object is shown.
 
+        Without gaze that is the next object that the word fits.
         Returns the object's id; raises `CommandRejected` when nothing is shown, or there is no other mask.
         """
         shown = self._shown.mask
         if shown is None:
             raise CommandRejected("nothing is on show")
+        if shown.provenance.prompt == "word" and self._now_ns is not None:
+            self._word_decoder.step_region(step, self._now_ns)
+            return self._shown.dwell.shown_id
         found = shown.belief.find_alternative(step) if shown.belief is not None else None
         if shown.belief is None or found is None:
             raise CommandRejected("there is no other mask that may be meant")
@@ -254,7 +259,7 @@ class Tracker:
         query: as the recognizer of the keyframes encoded it.
         """
         self._word.set_query(query, seconds)
-        for part in (self._prompter, self._word_decoder):
+        for part in (self._prompter, self._word_decoder, self._decoder):
             part.forget_answers()
         self._shown.dwell.release_gaze()
 
@@ -326,11 +331,11 @@ class Tracker:
         return None if estimate is None or self._overrides.is_cleared(estimate.onset_ns) else estimate
 
     def _decode(
-        self, frame: Frame, estimate: GazeEstimate | None, warped: TrackedMask | None, *, is_hurried: bool = False
+        self, frame: Frame, estimate: GazeEstimate | None, warped: TrackedMask | None, *, most_boxes: int | None
     ) -> TrackedMask | None:
         if estimate is None:
             return None
         return self._decoder.decode(
             frame, estimate, warped, self._keyframe, fixed_level=self._shown.fixed_level,
-            is_level_chosen=self._shown.is_level_chosen, interval_ns=self._refiner.interval_ns, is_hurried=is_hurried,
+            is_level_chosen=self._shown.is_level_chosen, interval_ns=self._refiner.interval_ns, most_boxes=most_boxes,
         )  # fmt: skip

@@ -6,6 +6,7 @@ import numpy as np
 
 from engines.recognition.base import Box, WordRegion
 from engines.recognition.boxes import measure_box_iou, move_box
+from realtime.errors import CommandRejected
 from realtime.tracking.gaze.estimate import GazeEstimate
 from realtime.tracking.keyframe import Keyframe
 from realtime.tracking.mask_decoding import is_inside
@@ -38,7 +39,7 @@ class WordMaskDecoder:
 
     def forget_answers(self) -> None:
         """Forget the region that was found, as after a change of the word."""
-        self._onset_ns = 0
+        self._onset_ns, self._is_chosen = 0, False
         self._found: tuple[Keyframe, WordRegion, PromptResult] | None = None
 
     def is_alone(self, estimate: GazeEstimate | None, frame: Frame, now_ns: int) -> bool:
@@ -74,10 +75,25 @@ class WordMaskDecoder:
         followed = self._locate_followed(keyframe)
         for each in regions:
             is_same = followed is not None and measure_box_iou(each.box_px, followed) >= SAME_IOU
-            if is_same and each.score >= KEPT_SHARE * regions[0].score:
+            if is_same and (self._is_chosen or each.score >= KEPT_SHARE * regions[0].score):
                 return each
-        self._onset_ns = now_ns
+        self._onset_ns, self._is_chosen = now_ns, False
         return regions[0]
+
+    def step_region(self, step: int, now_ns: int) -> None:
+        """Decode the next (1) or previous (-1) region of the word, surest first, and follow that as the user's choice.
+
+        Raises `CommandRejected` where the word fits nothing else.
+        """
+        if self._found is None:
+            raise CommandRejected("nothing is on show")
+        keyframe, region, _ = self._found
+        regions = [each for each in self._word.find_regions(keyframe) if each is region or each.score >= FOUND_SCORE]
+        if len(regions) < 2:
+            raise CommandRejected("the word fits nothing else")
+        chosen = regions[(regions.index(region) + step) % len(regions)]
+        self._onset_ns, self._is_chosen = now_ns, True
+        self._found = keyframe, chosen, self._decode_region(keyframe, chosen)
 
     def _locate_followed(self, keyframe: Keyframe) -> Box | None:
         """Locate the object of the last keyframe in a newer one, by motion; None where that is unknown."""

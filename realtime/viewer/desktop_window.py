@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
 
 import cv2
 
 from engines import Image
 from realtime.errors import WindowError
 from realtime.infra.clock import now_ns
+from realtime.media.overlay import draw_caption
 from realtime.types import GazeSample, GazeSource, OnEvent, OnGaze, SourceStatus
+from realtime.viewer.window_keys import NO_KEY, WindowKeys
 
 SAMPLE_NS = 1_000_000_000 // 120
 """A mouse that rests repeats its sample at the rate of a wearable tracker."""
@@ -61,10 +62,7 @@ class MouseGaze(GazeSource):
 
 
 class DesktopWindow:
-    """An OpenCV window; q, Escape or its button closes it, y or Enter confirms the shown object.
-
-    on_confirm: called for these keys.
-    """
+    """An OpenCV window, whose keys are commands (`keys`); q, Escape or its button closes it."""
 
     def __init__(self, title: str, mouse: MouseGaze | None) -> None:
         if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
@@ -74,26 +72,33 @@ class DesktopWindow:
         except cv2.error as error:
             raise WindowError(f"OpenCV cannot open a window here ({error.err}); run without --window") from None
         self._title, self._mouse, self._size = title, mouse, (0, 0)
-        self.on_confirm: Callable[[], None] = lambda: None
+        self.keys, self._note = WindowKeys(), ""
         if mouse is not None:
             cv2.setMouseCallback(title, lambda event, x, y, flags, data: mouse.move_to(float(x), float(y)))
 
     def show(self, image: Image) -> None:
-        """Show an image; the first one, and one of another size, sets the window's size."""
+        """Show an image, and over it the word that is typed, or the last note.
+
+        The first image, and one of another size, sets the window's size.
+        """
         size = image.shape[1], image.shape[0]
         if size != self._size:
             cv2.resizeWindow(self._title, *size)
             self._size = size
-        cv2.imshow(self._title, image)
+        text = f"word: {self.keys.text}_" if self.keys.text is not None else self._note
+        cv2.imshow(self._title, draw_caption(image, text) if text else image)
+
+    def show_note(self, text: str) -> None:
+        """Show a short text below, until another one replaces it; "" for none. From any thread."""
+        self._note = text
 
     def poll(self) -> bool:
         """Process window events for some milliseconds; False after the user has closed the window."""
-        key = cv2.waitKey(5) & 0xFF
-        if key in (ord("y"), ord("\r")):
-            self.on_confirm()
+        pressed = cv2.waitKey(5)
+        stays_open = self.keys.press(pressed & 0xFF if pressed != NO_KEY else NO_KEY)
         if self._mouse is not None:
             self._mouse.repeat(now_ns())
-        return key not in (ord("q"), 27) and cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) >= 1
+        return stays_open and cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) >= 1
 
     def close(self) -> None:
         """Close the window."""

@@ -23,7 +23,7 @@ class LevelStepper:
         if gaze.kind != "fixation":  # a pursuit is not deliberate
             self._since_ns = observed.now_ns
         self._since_ns = gaze.onset_ns if self._since_ns is None else max(self._since_ns, gaze.onset_ns)
-        is_fixed = tracked.is_level_fixed or observed.is_confirmed
+        is_fixed = tracked.is_level_fixed or observed.is_meant
         if not self._settings.steps or is_fixed or tracked.dwell_ns < self._settings.lock_s * 1e9:
             return False
         if observed.now_ns - self._since_ns < self._settings.step_s * 1e9:

@@ -21,7 +21,7 @@ class DwellInput:
     level: granularity of `decoded`, 0 part to 2 whole, if known.
     is_broken: the motion from the last frame is unknown, so that carried masks do not fit.
     is_held: the shown object stays, independently of the gaze.
-    is_confirmed: the wearer means the shown mask, so that no long fixation steps it to a part or the whole.
+    is_meant: the wearer means the shown mask, so that no long fixation steps it to a part or the whole.
     """
 
     now_ns: int
@@ -32,7 +32,7 @@ class DwellInput:
     level: int | None = None
     is_broken: bool = False
     is_held: bool = False
-    is_confirmed: bool = False
+    is_meant: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -40,7 +40,7 @@ class Named:
         return self.boxes
 
 
-def decode(source, point=None, settings=None, remembered=None, is_hurried=False, word=None):
+def decode(source, point=None, settings=None, remembered=None, most_boxes=None, word=None):
     """The prompts that reach the decoder for one fixation, and the result."""
     encoder, decoder = load(EngineSettings(backend="fake"), None)
     prompts, decode = [], decoder.decode
@@ -55,7 +55,7 @@ def decode(source, point=None, settings=None, remembered=None, is_hurried=False,
     prompter.add_sample(sample, x, y)
     estimate = GazeEstimate("fixation", (x, y), 0, sample, 0.0, 10.0)
     keyframe = Keyframe.from_frame(frame, encoder.encode(image), 1, 1)
-    result = prompter.decode_gaze(estimate, keyframe, motion.chain(0), remembered, is_hurried=is_hurried)
+    result = prompter.decode_gaze(estimate, keyframe, motion.chain(0), remembered, most_boxes=most_boxes)
     return prompts, result, prompter
 
 
@@ -75,7 +75,7 @@ def test_a_box_is_prompted_beside_the_point_and_its_candidates_are_hypotheses_to
 
 def test_boxes_of_a_word_are_prompted_alone_one_of_them_before_the_frame_that_waits():
     word = Named((20.0, 80.0, 100.0, 160.0), (200.0, 10.0, 260.0, 60.0))
-    prompts, result, prompter = decode(Boxes((30.0, 90.0, 90.0, 150.0)), is_hurried=True, word=word)
+    prompts, result, prompter = decode(Boxes((30.0, 90.0, 90.0, 150.0)), most_boxes=0, word=word)
     assert [prompt.box_px is None for prompt in prompts] == [True, False]
     assert not len(prompts[1].points_px)
     assert np.array_equal(prompts[1].box_px, word.boxes[0])
@@ -89,7 +89,7 @@ def test_boxes_of_a_word_are_prompted_alone_one_of_them_before_the_frame_that_wa
 
 
 def test_a_box_is_left_for_idle_time_while_a_frame_waits():
-    prompts, result, prompter = decode(Boxes((20.0, 80.0, 100.0, 160.0)), is_hurried=True)
+    prompts, result, prompter = decode(Boxes((20.0, 80.0, 100.0, 160.0)), most_boxes=0)
     assert [prompt.box_px for prompt in prompts] == [None]
     assert len(result.all_candidates) == 1
     assert prompter.has_box_left

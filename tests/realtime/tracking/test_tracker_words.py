@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
+from realtime.errors import CommandRejected
 from realtime.tracking.keyframe import Keyframe
 from tests.realtime import scene
 from tests.realtime.disc_recognizer import DiscRecognizer
@@ -134,6 +135,37 @@ def test_a_word_alone_follows_one_of_two_equals():
     world.set_word("ball")
     shown = [o.result for o in world.outputs(60, gaze=False, image=image) if o.result and o.result.mask is not None]
     assert len({each.object for each in shown}) == 1
+
+
+def test_without_gaze_the_user_steps_from_one_thing_of_the_word_to_the_next():
+    other = (70, 70), 30
+    image = draw_discs(cups=0)
+    cv2.circle(image, *other, (30, 30, 200), -1, cv2.LINE_AA)
+    world = WordWorld()
+    world.set_word("ball")
+    first = world.outputs(30, gaze=False, image=image)[-1].result
+    there, here = (BALL, other) if fit(first, BALL) > 0.8 else (other, BALL)
+    world.tracker.step_alternative(1)
+    second = world.outputs(40, gaze=False, image=image)[-1].result
+    assert fit(second, here) > 0.8, "and it stays"
+    assert second.object != first.object
+    world.tracker.step_alternative(-1)
+    again = world.outputs(20, gaze=False, image=image)[-1].result
+    assert fit(again, there) > 0.8
+    assert again.object == first.object
+    alone = WordWorld()
+    alone.set_word("ball")
+    alone.outputs(30, gaze=False, image=draw_discs())
+    with pytest.raises(CommandRejected, match="nothing else"):
+        alone.tracker.step_alternative(1)
+
+
+def test_a_long_fixation_does_not_step_what_the_word_names():
+    for word, is_stepped in (("ball", False), ("", True)):
+        world = WordWorld()
+        world.set_word(word)
+        world.outputs(FPS * 3, gaze_at=(195.0, 110.0), image=draw_discs())
+        assert bool(world.tracker._shown.dwell.counts["steps"]) == is_stepped
 
 
 def test_a_word_ends_after_its_time_or_by_a_clear():
