@@ -74,7 +74,7 @@ class SelectionSettings:
     gaze_radii: float = 2.3
     fate: float = 3.1
     fate_s: tuple[float, ...] = (0.125, 0.33)
-    word: float = 2.5
+    word: float = 1.75
     word_slip: float = 0.05
     agreement: float = 1.0
     decided: float = 0.7
