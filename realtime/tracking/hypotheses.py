@@ -36,8 +36,8 @@ class Hypothesis:
 
     candidates, index: that candidate. point_px: the prompt that gave it, in the keyframe.
     mask: (h, w) bool, it on the keyframe's grid. level: its granularity, 0 part to 2 whole, if known.
-    stability: mean stability score of the cluster. support: share of prompts that offer such a mask, 0..1, by IoU; 1 for
-        that of a box which the word fits, as points round a gaze with an error say nothing against it.
+    stability: mean stability score of the cluster. support: share of prompts that offer such a mask, 0..1, by IoU; 1
+        for that of a box which the word fits, as points round a gaze with an error say nothing against it.
     first_share, whole_share: shares of the cluster that are SAM's first mask, and its largest of three.
     gaze_log_ratio: log-likelihood of the gaze point if this object is fixated, over that of any point of the picture.
         Fixations are assumed to be distributed over an object as the distance from its edge, because people fixate
@@ -113,11 +113,11 @@ def make_hypotheses(
     found = []
     for k, members in clusters:
         point_px, candidates = prompts[k // count]
-        is_named = (members >= len(answers) * count).any()
+        agreement = 1.0 if (members >= len(answers) * count).any() else float(support[k])
         found.append(
             Hypothesis(
                 candidates, k % count, point_px, flat[k], levels[k], float(stability[members].mean()),
-                1.0 if is_named else float(support[k]), float(is_first[members].mean()), float(is_whole[members].mean()),
+                agreement, float(is_first[members].mean()), float(is_whole[members].mean()),
                 gaze.log_ratio(flat[k]), _measure_fate(flat[k], motions),
                 prompt_index=k // count,
                 members=tuple((prompts[each // count][1], each % count) for each in members.tolist()),
