@@ -7,6 +7,7 @@ Fields that the type does not know are ignored, so that newer peers can add some
 from __future__ import annotations
 
 import re
+import threading
 import types
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -17,6 +18,9 @@ T = TypeVar("T")
 _NAMES: dict[Any, str] = {
     int: "a whole number", float: "a number", str: "a string", bool: "true or false", bytes: "bytes", Path: "a path",
 }  # fmt: skip
+_FIRST_USE = threading.RLock()
+_used: set[Any] = set()
+"""Classes whose description msgspec has built: two threads that need it first at the same time crash the process."""
 _STEP = re.compile(r"\.(\w+)|\[(\d+)\]|(\[\.\.\.\])")
 
 
@@ -26,11 +30,22 @@ def read_value(value: object, kind: type[T], error: type[Exception], where: str 
     kind: a type, dataclass or msgspec structure. where: the name of `value` in the message.
     """
     try:
-        return msgspec.convert(value, kind, builtin_types=(bytes,), dec_hook=_read_path)
+        return _convert(value, kind)
     except msgspec.ValidationError as failure:
         raise error(_explain(str(failure), value, kind, where)) from None
     except UnicodeEncodeError:  # of half a surrogate pair, which JSON can write
         raise error(f"{where.removeprefix('.') or 'it'} holds a text that is not Unicode") from None
+
+
+def _convert(value: object, kind: type[T]) -> T:
+    if kind in _used:
+        return msgspec.convert(value, kind, builtin_types=(bytes,), dec_hook=_read_path)
+    with _FIRST_USE:
+        try:
+            return msgspec.convert(value, kind, builtin_types=(bytes,), dec_hook=_read_path)
+        finally:
+            if isinstance(kind, type):
+                _used.add(kind)
 
 
 def _read_path(kind: Any, value: Any) -> Any:

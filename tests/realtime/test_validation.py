@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -11,6 +13,8 @@ import pytest
 
 from realtime.types import FiniteFloat
 from realtime.validation import read_value
+
+ROOT = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True)
@@ -64,3 +68,30 @@ def test_a_mistake_is_named_with_its_place_and_the_expected_value(changes: dict[
 def test_a_path_to_nobodys_home_states_the_reason():
     with pytest.raises(ValueError, match=r"file\.path must be a path, got '~nobody-here/x': .*home"):
         read_value({"count": 1, "path": "~nobody-here/x"}, Outer, ValueError, "file")
+
+
+def test_threads_may_be_the_first_to_read_a_type_at_the_same_time():
+    code = """
+import dataclasses, sys, threading
+from realtime.validation import read_value
+
+def read_at_once(number):
+    inner = dataclasses.make_dataclass(f"Inner{number}", [(f"x{at}", int, 0) for at in range(30)])
+    outer = dataclasses.make_dataclass(f"Outer{number}", [(f"y{at}", inner) for at in range(10)])
+    barrier, read = threading.Barrier(4), []
+    def run():
+        barrier.wait()
+        read.append(read_value({f"y{at}": {"x1": at} for at in range(10)}, outer, ValueError))
+    threads = [threading.Thread(target=run) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [each.y9.x1 for each in read] == [9] * 4
+
+sys.setswitchinterval(1e-6)
+for number in range(60):
+    read_at_once(number)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
