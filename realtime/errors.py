@@ -74,6 +74,10 @@ class VideoError(SourceError):
         self.begun = begun
 
 
+class LearningError(GazecastError, ValueError):
+    """Looks that cannot be learned from, or an adapter that cannot be used."""
+
+
 class RecordingError(SourceError):
     """A recording that cannot be written or read."""
 

@@ -1,12 +1,14 @@
-"""Reads files of the safetensors format: a JSON header, then arrays; nothing in them is run."""
+"""Reads and writes files of the safetensors format: a JSON header, then arrays; nothing in them is run."""
 
 from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from engines.base import ModelError
 from engines.models.weight_arrays import ModelWeights
@@ -14,6 +16,32 @@ from engines.models.weight_arrays import ModelWeights
 KINDS = {"F32": np.float32, "F16": np.float16, "F64": np.float64, "I64": np.int64, "I32": np.int32}
 MAX_HEADER_BYTES = 100_000_000
 """The format's own limit."""
+
+
+def pack_safetensors(arrays: Mapping[str, NDArray[np.float32]], metadata: Mapping[str, str]) -> bytes:
+    """Pack float32 arrays and texts as a file."""
+    header: dict[str, object] = {"__metadata__": dict(metadata)}
+    parts, at = [], 0
+    for name, array in sorted(arrays.items()):
+        parts.append(np.ascontiguousarray(array, "<f4").tobytes())
+        header[name] = {"dtype": "F32", "shape": list(array.shape), "data_offsets": [at, at + len(parts[-1])]}
+        at += len(parts[-1])
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + b"".join(parts)
+
+
+def read_metadata(file: Path) -> dict[str, str]:
+    """Read the texts of a file's header; raises `ModelError`."""
+    try:
+        with file.open("rb") as stream:
+            size = int.from_bytes(stream.read(8), "little")
+            if not 2 <= size <= MAX_HEADER_BYTES:
+                raise ValueError("its header is cut off")
+            texts = json.loads(stream.read(size)).get("__metadata__", {})
+        return {str(name): str(text) for name, text in texts.items()}
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
+        raise ModelError(f"{file} is not a readable safetensors file ({error})") from error
 
 
 def read_safetensors(file: Path) -> ModelWeights:

@@ -23,7 +23,7 @@ Execute = Callable[[argparse.Namespace], int | None]
 """Executes a verb and returns its exit code; None is 0."""
 
 _SETTING_OF_FLAG = {
-    flag: flag for flag in ("source", "gaze", "models", "calibration", "requests", "metrics", "word")
+    flag: flag for flag in ("source", "gaze", "models", "calibration", "adapter", "requests", "metrics", "word")
 } | {
     "record": "record.file",
     "encrypt": "record.recipients",
@@ -59,6 +59,7 @@ def add_config_flags(parser: argparse.ArgumentParser, *, sources: bool = True) -
     add("--config", type=Path, metavar="FILE.toml", help="settings; `gazecast config` prints them all")
     add("--engine", metavar="NAME", help="openvino (default), tensorrt, onnxruntime, torch, fake")
     add("--models", type=Path, metavar="DIR", help=MODELS_HELP)
+    add("--adapter", type=Path, metavar="FILE", help="what `gazecast learn` learned")
     add("--publish", metavar="tcp://HOST:PORT", help=f"default {DEFAULT_ENDPOINT}")
     add("--keys", type=Path, metavar="DIR", help="keys for connections from other machines (gazecast keys)")
     add("--insecure", action="append", choices=get_args(Output), help="let all who can connect read this output, "

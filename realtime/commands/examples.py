@@ -50,6 +50,11 @@ EXAMPLES = {
         "gazecast export out.mcap --ros2 bag.mcap --force",
         "gazecast export out.mcap --csv --identity identity.txt  # encrypted",
     ),
+    "gazecast learn": (
+        "gazecast learn kitchen.mcap office.mcap --report learned.html",
+        "gazecast learn *.mcap --coco corrected/annotations.json --out mine.adapter",
+        "gazecast run --adapter mine.adapter",
+    ),
     "gazecast plot": (
         "gazecast plot out.mcap  # out.png",
         "gazecast plot out.mcap --out latency.png --force",

@@ -27,6 +27,7 @@ from realtime.commands import (
     simulate,
 )
 from realtime.commands.config_flags import Execute
+from realtime.commands.learn import command as learn
 from realtime.commands.parser import CommandParser, PrintVersion
 from realtime.commands.segment import command as segment
 from realtime.errors import GazecastError, RunFailed
@@ -74,7 +75,7 @@ def build_parser() -> CommandParser:
     parser.add_argument("--version", action=PrintVersion, help="print the version and exit")
     parser.add_argument("--verbose", action="store_true", help="log more, with tracebacks")
     verbs = parser.add_subparsers(metavar="VERB", required=True)
-    for module in (run, config, simulate, demo, recordings, doctor, calibrate, engine, segment, models, keys):
+    for module in (run, config, simulate, demo, recordings, doctor, calibrate, engine, segment, learn, models, keys):
         module.add_verb(verbs)
     completion.add_verb(verbs, parser)
     return parser

@@ -147,6 +147,7 @@ def _replay(args: argparse.Namespace) -> int:
     from realtime.commands.replay import describe_recording, read_recorded_config, replay_exactly
     from realtime.commands.terminal import JsonView, LineView
     from realtime.recording.reader import RecordingReader
+    from realtime.session.engine import apply_adapter
     from realtime.session.run import run
 
     if args.exact and (args.view or args.open or args.json):
@@ -154,7 +155,7 @@ def _replay(args: argparse.Namespace) -> int:
     recording = RecordingReader(args.file, args.identity)
     view = JsonView(args.open) if args.json else LineView(args.open)
     view.progress.show_line(describe_recording(recording))
-    config = read_config(args, read_recorded_config(recording))
+    config = apply_adapter(read_config(args, read_recorded_config(recording)))
     check_gpu(config.engine)
     if args.exact:
         return int(not replay_exactly(recording, config, view.progress, args.out))

@@ -58,6 +58,7 @@ class RunConfig:
     source: source of frames, such as camera:0, pupil://HOST:PORT or file:PATH.
     gaze: source of gaze; empty for the same device as the frames.
     calibration: file of `gazecast calibrate gaze`, applied to every gaze sample; unset for uncorrected gaze.
+    adapter: file of `gazecast learn`, whose choice of masks replaces that of `tracker.choice`; unset for none.
     learn_drift: while calibrated, correct drift with the small objects that the wearer dwells on.
     models: folder with one folder of weights per model; unset for the user's cache.
     word: word to search for from the start, such as "cup", beside the gaze or while there is none; empty for none.
@@ -68,6 +69,7 @@ class RunConfig:
     source: str = "camera:0"
     gaze: str = ""
     calibration: Path | None = None
+    adapter: Path | None = None
     learn_drift: bool = True
     models: Path | None = None
     word: str = ""

@@ -101,6 +101,10 @@ class ExactReplay:
             elif (mask := self._replay_call(read_tracker_call(entry.data))) is not None:
                 yield mask
 
+    def find_frame(self, key: FrameKey) -> RecordedFrame | None:
+        """Return one of the last frames, its picture still encoded; None where it is not kept."""
+        return self._frames.get(key)
+
     def _keep_frame(self, frame: RecordedFrame) -> None:
         self._frames[frame.key] = frame
         self.summary.inexact_frames += not frame.exact

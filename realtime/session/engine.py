@@ -12,8 +12,10 @@ from typing import cast
 from engines import Decoder, Encoder, EngineSettings, EngineUnavailable, ModelError, load, weights
 from engines.recognition.base import ObjectRecognizer
 from engines.settings import Backend
+from realtime.config.schema import RunConfig
 from realtime.infra.interrupts import InterruptHandler
 from realtime.infra.progress import EngineProgress, ProgressReporter
+from realtime.learning.adapter import check_model, load_adapter
 from realtime.pipeline.adaptive_encoder import AdaptiveEncoder, PreparedDecoder, SidedEncoder
 from realtime.pipeline.engine_watch import FallbackEngine
 from realtime.tracking.motion.optical_flow import SLOW_SIDE_PX, USUAL_SIDE_PX
@@ -181,6 +183,19 @@ def check_word_recognizer(settings: EngineSettings, models: Path | None) -> None
         raise EngineUnavailable('a word needs a recognizer, and engine.recognizer is "off"; leave it at "auto"')
     if settings.recognizer == "auto" and not weights.is_cached("nanodet", root=models):
         raise ModelError("a word needs a recognizer, whose weights were not fetched: gazecast models pull nanodet")
+
+
+def apply_adapter(config: RunConfig) -> RunConfig:
+    """Put what an adapter learned into the settings, which a recording then repeats without the file.
+
+    Raises `LearningError` for an adapter that cannot be read, or was learned with another model.
+    """
+    if config.adapter is None:
+        return config
+    info = load_adapter(config.adapter)
+    check_model(info, config.adapter, config.engine.model)
+    choice = replace(config.tracker.choice, ranker=info.ranker)
+    return replace(config, tracker=replace(config.tracker, choice=choice))
 
 
 def resolve_tracker_settings(settings: TrackerSettings, encoder: Encoder) -> TrackerSettings:

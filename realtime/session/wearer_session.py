@@ -15,7 +15,7 @@ from realtime.pipeline.context import PipelineOptions
 from realtime.pipeline.engine_watch import FallbackEngine
 from realtime.pipeline.pipeline import Pipeline
 from realtime.pipeline.words import WordRequest, describe_answer
-from realtime.session.engine import resolve_tracker_settings
+from realtime.session.engine import apply_adapter, resolve_tracker_settings
 from realtime.session.run_inputs import RunInputs
 from realtime.session.session_outputs import SessionOutputs
 from realtime.tracking.tracker import Tracker
@@ -60,7 +60,8 @@ class WearerSession:
         engine: SessionEngine,
         progress: ProgressReporter,
     ) -> None:
-        """progress: shows what the wearer's word and recording come to."""
+        """progress: shows what the wearer's word and recording come to. Raises `LearningError` for a bad adapter."""
+        config = apply_adapter(config)
         self._config, self._inputs, self._outputs = config, inputs, outputs
         self._engine, self._progress = engine, progress
         self._tracker_settings = config.tracker

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines import Floats
+from realtime.tracking.candidate_ranker import FEATURES, CandidateRanker, measure_features, read_ranker
 from realtime.tracking.hypotheses import Hypothesis, compute_overlap, resample_displacement
 from realtime.tracking.keyframe import Keyframe
 from realtime.tracking.motion.flow_chain import pixel_grid
@@ -61,6 +62,8 @@ class SelectionSettings:
     agreement: weight of the log prior by the earlier keyframe.
     decided: posterior probability of the best hypothesis from which on no more points are prompted for it.
     alternatives: number of other masks that may be meant to publish with every mask, at most 3; 0 for none.
+    ranker: weights that `gazecast learn` learned, which replace those of the evidence above, as --adapter sets them;
+        empty for none.
     """
 
     stability: float = 2.8
@@ -79,18 +82,22 @@ class SelectionSettings:
     agreement: float = 1.0
     decided: float = 0.7
     alternatives: int = 0
+    ranker: str = ""
 
     def __post_init__(self) -> None:
-        """Check the number of alternatives."""
+        """Check the number of alternatives, and the ranker."""
         if not 0 <= self.alternatives <= MAX_ALTERNATIVES:
             raise ValueError(f"alternatives must be 0 to {MAX_ALTERNATIVES}, got {self.alternatives}")
+        if self.ranker:
+            read_ranker(self.ranker)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Belief:
     """The posterior over what is meant on one keyframe.
 
-    hypotheses: most probable first. evidence: (N,) for each, natural log-odds. probabilities: (N,), the posterior, of
+    hypotheses: most probable first. evidence: (N,) for each, natural log-odds on the
+    scale of `calibrate`. probabilities: (N,), the posterior, of
     sum 1: relative to each other.
     is_chosen: the user chose the first one, so that the next keyframe follows it alone.
     """
@@ -138,8 +145,24 @@ def discount(confidence: float, trust: float) -> float:
     return odds / (odds + (1 - confidence)) if odds else 0.0  # in this order, or tiny odds vanish
 
 
+def make_ranker(settings: SelectionSettings) -> CandidateRanker:
+    """Make the ranker in force: the learned one, or one of the weights of the settings."""
+    if settings.ranker:
+        return read_ranker(settings.ranker)
+    use = settings
+    weights = {
+        "stability": use.stability, "support": use.support, "log_area": use.area, "runaway": -use.runaway,
+        "first": use.first, "whole": use.whole, "gaze": use.coverage, "fate": use.fate,
+    }  # fmt: skip
+    return CandidateRanker(
+        tuple(weights.get(name, 0.0) for name in FEATURES), slope=CONFIDENCE_SLOPE, offset=CONFIDENCE_OFFSET
+    )
+
+
 def compute_evidence(hypotheses: Sequence[Hypothesis], settings: SelectionSettings) -> NDArray[np.float64]:
     """Compute the (N,) evidence for each hypothesis without the word, in natural log-odds."""
+    if settings.ranker:
+        return read_ranker(settings.ranker).score(measure_features(hypotheses, settings.runaway_area))
     return np.array(
         [
             settings.stability * each.stability
@@ -153,6 +176,14 @@ def compute_evidence(hypotheses: Sequence[Hypothesis], settings: SelectionSettin
             for each in hypotheses
         ]
     )
+
+
+def _scale_evidence(evidence: NDArray[np.float64], settings: SelectionSettings) -> NDArray[np.float64]:
+    """Scale a learned ranker's evidence so that `calibrate` maps it to that ranker's own confidence."""
+    if not settings.ranker:
+        return evidence
+    ranker = read_ranker(settings.ranker)
+    return (ranker.slope * evidence + ranker.offset - CONFIDENCE_OFFSET) / CONFIDENCE_SLOPE
 
 
 def update_belief(
@@ -169,7 +200,7 @@ def update_belief(
     """
     word = np.array([settings.word * math.log1p(each.word / settings.word_slip) for each in hypotheses])
     evidence = compute_evidence(hypotheses, settings)
-    score, evidence = evidence + word, evidence + WORD_TRUST * word
+    score, evidence = evidence + word, _scale_evidence(evidence, settings) + WORD_TRUST * word
     followed: int | None = None
     if prior is not None and displacement is not None:
         masks = np.stack([each.mask for each in hypotheses])

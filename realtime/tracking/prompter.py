@@ -94,6 +94,15 @@ class PromptResult:
         return int(np.count_nonzero(self.candidates.logits[index] > 0))
 
 
+def place_voter(
+    point_px: tuple[float, float], radius_px: float, size: tuple[int, int], index: int, count: int
+) -> tuple[float, float]:
+    """Place one of `count` points on the circle of the error radius, within a picture of (width, height)."""
+    angle = 0.3 + index * (2 * math.pi / count)  # not along the picture's axes, as edges often are
+    x, y = point_px[0] + radius_px * math.cos(angle), point_px[1] + radius_px * math.sin(angle)
+    return min(max(x, 0.0), size[0] - 1.0), min(max(y, 0.0), size[1] - 1.0)
+
+
 class MaskPrompter:
     """Decodes prompts from gaze and masks, and caches the last results. One thread."""
 
@@ -243,11 +252,7 @@ class MaskPrompter:
             point = answer.keyframe_px
             candidates, _ = self._decode(answer.keyframe, replace(Prompt.click(*point), box_px=answer.box_px))
         else:
-            angle = 0.3 + len(answer.voters) * (2 * math.pi / count)  # not along the picture's axes, as edges often are
-            x, y = answer.keyframe_px
-            ring = x + answer.radius_px * math.cos(angle), y + answer.radius_px * math.sin(angle)
-            width, height = answer.keyframe.size
-            point = min(max(ring[0], 0.0), width - 1.0), min(max(ring[1], 0.0), height - 1.0)
+            point = place_voter(answer.keyframe_px, answer.radius_px, answer.keyframe.size, len(answer.voters), count)
             candidates = self.decode_aside(answer, point)
         self._answer = replace(answer, voters=(*answer.voters, (point, candidates)))
         return True

@@ -170,6 +170,11 @@ class Tracker:
             self._decoder.judge_again()
         return True
 
+    @property
+    def belief(self) -> Belief | None:
+        """What may be meant by the shown mask, as it was selected; None where nothing is shown or it is not known."""
+        return self._shown.mask.belief if self._shown.mask is not None else None
+
     # -- user commands ------------------------------------------------------------------------------------------------
 
     def step_level(self, step: int) -> None:

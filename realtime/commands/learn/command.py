@@ -1,0 +1,69 @@
+"""Implements the verb `gazecast learn`."""
+
+from __future__ import annotations
+
+import argparse
+from contextlib import closing
+from pathlib import Path
+
+from realtime.commands.config_flags import Verbs, add_config_flags, add_parser, check_gpu, read_config
+from realtime.config.schema import RunConfig
+from realtime.errors import LearningError, RunFailed
+from realtime.files import write_atomically
+from realtime.infra.interrupts import EXIT_INTERRUPTED, InterruptHandler
+from realtime.infra.progress import TerminalProgress
+
+DEFAULT_OUT = Path("learned.adapter")
+
+
+def add_verb(verbs: Verbs[argparse.ArgumentParser]) -> None:
+    """Add `learn` to the verbs of `gazecast`."""
+    parser = add_parser(verbs, "learn", _learn, "learn from what you kept, dropped and corrected")
+    add = parser.add_argument
+    add("recordings", type=Path, nargs="*", metavar="RECORDING", help="what `run --record` wrote and `review` answered")
+    add("--coco", type=Path, action="append", default=[], metavar="FILE", help="a data set with true masks, too")
+    add("--part", choices=("ranker",), default="ranker", help="what learns: the choice among the candidates")
+    add("--out", type=Path, default=DEFAULT_OUT, metavar="FILE", help=f"the adapter, default {DEFAULT_OUT}; one that "
+        "exists is replaced by a better one only")  # fmt: skip
+    add("--report", type=Path, metavar="FILE.html", help="write a page with figures and pictures before and after")
+    add("--identity", type=Path, metavar="FILE", help="identity, or passphrase, of encrypted recordings")
+    add_config_flags(parser, sources=False)
+
+
+def _learn(args: argparse.Namespace) -> int:
+    from realtime.commands.learn.look_reader import LearningStopped, LookReader
+    from realtime.commands.learn.ranker import learn_ranker
+    from realtime.learning.adapter import save_adapter
+
+    if not args.recordings and not args.coco:
+        raise LearningError("name what to learn from: recordings, or a data set with --coco FILE")
+    config = read_config(args, RunConfig())
+    check_gpu(config.engine)
+    progress = TerminalProgress()
+    old = config.adapter or (args.out if args.out.exists() else None)
+    with InterruptHandler() as interrupts:
+        reader = LookReader(config, progress, lambda: not interrupts.is_requested, args.identity)
+        with closing(reader):
+            try:
+                for file in args.recordings:
+                    reader.read_recording(file)
+                for file in args.coco:
+                    reader.read_coco(file)
+                learned = learn_ranker(reader, old, progress, lambda: not interrupts.is_requested)
+            except (LearningStopped, KeyboardInterrupt):
+                learned = None
+        progress.stop()
+    if learned is None:
+        progress.show_line("stopped: nothing was written; what was read from recordings and pictures is kept")
+        return EXIT_INTERRUPTED
+    for line in learned.verdict.describe():
+        progress.show_line(line)
+    if args.report is not None:
+        write_atomically(args.report, learned.report.encode())
+        progress.show_line(f"report: {args.report}")
+    if learned.verdict.reason:
+        raise RunFailed(f"refused, and nothing was written: {learned.verdict.reason}")
+    save_adapter(args.out, learned.info)
+    ending = "" if learned.is_complete else "; it was stopped, and this is the best until then"
+    progress.show_line(f"wrote {args.out}{ending}. Use it: gazecast run --adapter {args.out}")
+    return 0
