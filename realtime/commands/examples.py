@@ -44,9 +44,14 @@ EXAMPLES = {
         "gazecast review out.mcap --open",
         "gazecast review out.mcap --share --set view.port=8771",
     ),
+    "gazecast import": (
+        "gazecast import corrected.json out.mcap",
+        "gazecast import corrected.json out.mcap --add",
+    ),
     "gazecast export": (
         "gazecast export out.mcap --video --csv  # out.mp4 and out.csv",
         "gazecast export out.mcap --coco labelled --every 0.5",
+        "gazecast export out.mcap --coco all --everything  # not only looks",
         "gazecast export out.mcap --ros2 bag.mcap --force",
         "gazecast export out.mcap --csv --identity identity.txt  # encrypted",
     ),

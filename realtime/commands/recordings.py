@@ -1,4 +1,4 @@
-"""Implements the verbs on recordings: `gazecast replay`, `review`, `export` and `plot`."""
+"""Implements the verbs on recordings: `gazecast replay`, `review`, `export`, `import`, `plot`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from engines import EngineSettings
 from realtime.commands.config_flags import (
@@ -31,6 +31,7 @@ from realtime.infra.output import print_line
 from realtime.infra.progress import ProgressReporter, TerminalProgress
 
 if TYPE_CHECKING:
+    from realtime.commands.export.everything import EverythingAnnotator
     from realtime.commands.export.targets import ExportTargets
 
 BESIDE = Path()
@@ -46,8 +47,8 @@ _EXPORTS = {
 
 
 def add_verb(verbs: Verbs[argparse.ArgumentParser]) -> None:
-    """Add `replay`, `review`, `export` and `plot` to the verbs of `gazecast`."""
-    for add in (_add_replay, _add_review, _add_export, _add_plot):
+    """Add `replay`, `review`, `export`, `import` and `plot` to the verbs of `gazecast`."""
+    for add in (_add_replay, _add_review, _add_export, _add_import, _add_plot):
         add(verbs).add_argument("--identity", type=Path, metavar="FILE", help="identity, or passphrase, that an "
                                 "encrypted recording is read with")  # fmt: skip
 
@@ -117,6 +118,7 @@ def _add_review(verbs: Verbs[argparse.ArgumentParser]) -> argparse.ArgumentParse
     parser.add_argument("--models", type=Path, metavar="DIR", help=MODELS_HELP)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="such as view.port=8771")
     parser.add_argument("--open", action="store_true", help="open the page in the browser, too")
+    parser.add_argument("--report", action="store_true", help="print what the answers so far took, and serve no page")
     add_share_flag(parser)
     return parser
 
@@ -131,7 +133,21 @@ def _add_export(verbs: Verbs[argparse.ArgumentParser]) -> argparse.ArgumentParse
                         "every so many seconds (default 1); 0 for all")  # fmt: skip
     parser.add_argument("--sa1b", action="store_true", help="with --coco, also a JSON file with SA-1B's fields for "
                         "each picture")  # fmt: skip
+    parser.add_argument("--everything", nargs="?", type=int, const=32, metavar="POINTS", help="with --coco, also masks "
+                        "of all that was not looked at, from so many clicks a side (default 32)")  # fmt: skip
+    parser.add_argument("--engine", metavar="NAME", help="with --everything; see `review`")
+    parser.add_argument("--models", type=Path, metavar="DIR", help=MODELS_HELP)
     parser.add_argument("--force", action="store_true", help="replace existing targets")
+    parser.set_defaults(config=None, set=[])
+    return parser
+
+
+def _add_import(verbs: Verbs[argparse.ArgumentParser]) -> argparse.ArgumentParser:
+    parser = add_parser(verbs, "import", _import, "bring masks back that were corrected in another program")
+    parser.add_argument("file", type=Path, help="COCO's JSON, as `export --coco` wrote it and CVAT, FiftyOne, Datumaro "
+                        "or others changed it")  # fmt: skip
+    parser.add_argument("recording", type=Path, help="what `run --record` wrote")
+    parser.add_argument("--add", action="store_true", help="make new objects of masks that belong to none")
     return parser
 
 
@@ -168,6 +184,13 @@ def _replay(args: argparse.Namespace) -> int:
 
 
 def _review(args: argparse.Namespace) -> None:
+    if args.report:
+        from realtime.correction.editor import load_answers
+        from realtime.correction.loop_metrics import measure_loop
+
+        for line in measure_loop([load_answers(args.file)[1]]).describe():
+            print_line(line)
+        return
     config = read_config(args, RunConfig())
     check_gpu(config.engine)
     review(
@@ -179,13 +202,16 @@ def _review(args: argparse.Namespace) -> None:
 def _export(args: argparse.Namespace) -> None:
     from realtime.commands.export.command import export
     from realtime.commands.replay import describe_recording
-    from realtime.recording.labels import load_labels
+    from realtime.correction.editor import load_answers
     from realtime.recording.reader import RecordingReader
 
     targets = _read_targets(args)
-    recording, labels, terminal = RecordingReader(args.file, args.identity), load_labels(args.file), TerminalProgress()
+    if args.everything is not None:
+        targets = replace(targets, everything=_open_everything(args))
+    recording, (labels, state) = RecordingReader(args.file, args.identity), load_answers(args.file)
+    terminal = TerminalProgress()
     terminal.show_line(describe_recording(recording))
-    for line in export(recording, labels, targets, terminal.console):
+    for line in export(recording, labels, targets, terminal.console, state):
         print_line(line)
 
 
@@ -200,8 +226,35 @@ def _read_targets(args: argparse.Namespace) -> ExportTargets:
     every_s = 1.0 if args.every is None else args.every
     if not 0 <= every_s < math.inf:
         raise SettingsError(f"--every wants seconds, 0 or more, got {args.every}")
-    paths = {name: _beside(args.file, _EXPORTS[name][0]) if file is BESIDE else file for name, file in files.items()}
+    paths: dict[str, Any] = {
+        name: _beside(args.file, _EXPORTS[name][0]) if file is BESIDE else file for name, file in files.items()
+    }
     return ExportTargets(**paths, any_format=args.video is BESIDE, every_s=every_s, sa1b=args.sa1b, force=args.force)
+
+
+def _import(args: argparse.Namespace) -> None:
+    from realtime.commands.import_masks import import_masks
+    from realtime.recording.reader import RecordingReader
+
+    recording = RecordingReader(args.recording, args.identity)
+    for line in import_masks(args.file, recording, should_add=args.add).lines():
+        print_line(line)
+
+
+def _open_everything(args: argparse.Namespace) -> EverythingAnnotator:
+    from engines.automatic_masks.settings import AutomaticSettings
+    from realtime.commands.export.everything import EverythingAnnotator
+    from realtime.session.engine import open_engine
+
+    if args.coco is None:
+        raise SettingsError("--everything needs --coco")
+    try:
+        chosen = AutomaticSettings(points_per_side=args.everything)
+    except ValueError as error:
+        raise SettingsError(f"--everything: {error}") from None
+    config = read_config(args, RunConfig())
+    check_gpu(config.engine)
+    return EverythingAnnotator(*open_engine(config.engine, config.models, None, TerminalProgress()), chosen)
 
 
 def _plot(args: argparse.Namespace) -> None:

@@ -11,10 +11,10 @@ import cv2
 import numpy as np
 
 from engines import Image, Mask
+from realtime.correction.loop_metrics import LoopMetrics
 from realtime.learning.adapter import AdapterInfo
 from realtime.learning.gate import GateVerdict
 from realtime.learning.looks import LabelledLook
-from realtime.learning.loop_metrics import LoopMetrics
 from realtime.tracking.candidate_ranker import FEATURES, CandidateRanker, Matrix
 
 BEFORE, AFTER, RIGHT = (0, 94, 213), (178, 114, 0), (255, 255, 255)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,6 +17,7 @@ from realtime.commands.export.coco_json import (
     write_json,
 )
 from realtime.commands.export.csv_table import format_time
+from realtime.commands.export.everything import EverythingAnnotator
 from realtime.commands.export.targets import (
     ANNOTATIONS,
     CONTRIBUTOR,
@@ -27,13 +28,15 @@ from realtime.commands.export.targets import (
     is_data_set,
 )
 from realtime.commands.replay import describe_engine
+from realtime.correction.corrected_masks import CorrectedMasks
+from realtime.correction.state import CorrectedMask
 from realtime.errors import RecordingError
 from realtime.recording.format import RecordedFrame
 from realtime.recording.labels import LabelFile
 from realtime.recording.mask_events import MaskEvent, RecordingEvent, pair_frames, read_mask_events
 from realtime.recording.reader import RecordingReader
 from realtime.recording.visits import VISIBLE_STATES
-from realtime.types import FrameKey, GazeSample
+from realtime.types import FrameKey, GazeSample, Mask
 
 _Event = TypeVar("_Event", bound=RecordingEvent)
 
@@ -62,8 +65,9 @@ def list_categories(objects: Iterable[int], labels: LabelFile) -> dict[str, Coco
 
 
 def export_coco(
-    recording: RecordingReader, labels: LabelFile, out: Path, targets: ExportTargets, on_time: OnTime
-) -> list[str]:
+    recording: RecordingReader, labels: LabelFile, out: Path, targets: ExportTargets, on_time: OnTime,
+    corrections: CorrectedMasks,
+) -> list[str]:  # fmt: skip
     """Write a complete data set or none and return a report; raises `RecordingError` if there is nothing to write.
 
     out: of `resolve_target`.
@@ -71,7 +75,7 @@ def export_coco(
     part = Path(tempfile.mkdtemp(prefix=f".{out.name}.part-", dir=out.parent))
     try:
         part.chmod(0o755)
-        line, *exceptions = _write_dataset(recording, labels, part, targets, on_time)
+        line, *exceptions = _write_dataset(recording, labels, part, targets, on_time, corrections)
         _move_into_place(part, out, force=targets.force)
     finally:
         shutil.rmtree(part, ignore_errors=True)
@@ -79,45 +83,51 @@ def export_coco(
 
 
 def _write_dataset(
-    recording: RecordingReader, labels: LabelFile, folder: Path, targets: ExportTargets, on_time: OnTime
-) -> list[str]:
+    recording: RecordingReader, labels: LabelFile, folder: Path, targets: ExportTargets, on_time: OnTime,
+    corrections: CorrectedMasks,
+) -> list[str]:  # fmt: skip
     recording.check_pictures("exported as a data set")
     names: dict[int, str] = {}
-    events = _collect_names(report_times(read_mask_events(recording), on_time), names)
+    events = _collect_names(report_times(corrections.adjust(read_mask_events(recording)), on_time), names)
     keys = select_masks(events, labels, targets.every_s)
+    added = corrections.select_added(keys.items(), labels, targets.every_s)
     labels = labels.with_recognized_names(names)
-    if not keys:
+    if not keys and not added:
         reason = "nothing was looked at, or all of it is dropped"
         raise RecordingError(f"{recording.path} holds no mask to export: {reason}")
-    categories = list_categories(keys.values(), labels)
-    kinds, info = list(categories.values()), _describe(recording)
+    objects = {*keys.values(), *(mask.object for masks in added.values() for mask in masks)}
+    annotator = _Annotator(recording, corrections, labels, objects, targets.everything)
+    info = _describe(recording)
     pictures, annotations = folder / IMAGES, folder / ANNOTATIONS
     for made in (pictures, annotations.parent):
         made.mkdir()
     images: list[CocoImage] = []
     written: list[Any] = []
     broken = 0
-    for packed, mask in pair_frames(recording):
+    for number, (packed, mask) in enumerate(pair_frames(recording), 1):
         on_time(packed.received_ns)
-        if mask is None or packed.key not in keys:
+        chosen = mask if mask is not None and packed.key in keys else None
+        more = added.get(packed.key, [])
+        if chosen is None and not more:
             continue
-        if not _is_decodable(packed, mask.size):
+        size = chosen.size if chosen is not None else more[0].size
+        if not _is_decodable(packed, size):
             broken += 1
             continue
-        number = len(images) + 1
-        image = CocoImage(number, f"{number:06d}{'.jpg' if packed.format == 'jpeg' else '.png'}", *mask.size)
+        image = CocoImage(number, f"{number:06d}{'.jpg' if packed.format == 'jpeg' else '.png'}", *size)
         (pictures / image.file_name).write_bytes(packed.data)
-        category = categories[_name_category(mask.object, labels)]
-        single = build_dataset([image], [_annotate(recording, mask, number, category)], kinds, info)
+        found = annotator.annotate(image, packed, chosen, [mask for mask in more if mask.size == size])
+        single = build_dataset([image], found, annotator.kinds, info)
         written += single["annotations"]
         images.append(image)
         if targets.sa1b:
             write_json((pictures / image.file_name).with_suffix(".json"), single)
     if not images:
         raise RecordingError(f"{recording.path}: none of its {broken} pictures with a mask can be decoded")
-    write_json(annotations, {**build_dataset(images, (), kinds, info), "annotations": written})
-    line = f"{len(images)} pictures, {len(written)} masks of {', '.join(categories)}"
-    return [line, *format_count(broken, "pictures could not be decoded")]
+    write_json(annotations, {**build_dataset(images, (), annotator.kinds, info), "annotations": written})
+    count = sum("corrected" in each for each in written)
+    line = f"{len(images)} pictures, {len(written)} masks of {', '.join(kind.name for kind in annotator.kinds)}"
+    return [line, *format_count(count, "of them corrected"), *format_count(broken, "pictures could not be decoded")]
 
 
 def _move_into_place(part: Path, out: Path, *, force: bool) -> None:
@@ -157,19 +167,71 @@ def _name_category(number: int, labels: LabelFile) -> str:
     return labels.get_label(number).text or OBJECT.name
 
 
-def _annotate(recording: RecordingReader, event: MaskEvent, number: int, category: CocoCategory) -> CocoAnnotation:
-    mask = recording.read_mask(event.entry).mask
-    assert mask is not None  # as it has a box
-    extra: dict[str, Any] = {
-        "object": event.object, "state": event.state, "confidence": event.confidence,
-        "gaze_radius_px": event.gaze.radius, "frame_index": event.key.index, "timestamp": event.frame_s,
-        "captured": format_time(event.at_ns + recording.about.wall_ns),
-    }  # fmt: skip
-    if event.confirmed is not None:
-        at = format_time(event.confirmed.at_ns + recording.about.wall_ns)
-        extra["confirmed"] = {"by": event.confirmed.by, "number": event.confirmed.number, "at": at}
-    points = ((event.gaze.x, event.gaze.y),)
-    return CocoAnnotation(number, number, mask, category.id, event.score, point_coords=points, extra=extra)
+class _Annotator:
+    """Makes the annotations of a picture. kinds: the categories of its data set."""
+
+    def __init__(
+        self, recording: RecordingReader, corrections: CorrectedMasks, labels: LabelFile, objects: Set[int],
+        everything: EverythingAnnotator | None,
+    ) -> None:  # fmt: skip
+        self._recording, self._corrections = recording, corrections
+        self._categories, self._labels, self._factor = list_categories(objects, labels), labels, id_factor(max(objects))
+        self._everything = everything
+        if everything is not None and OBJECT.name not in self._categories:
+            number = len(self._categories) + 1
+            self._categories[OBJECT.name] = CocoCategory(number, OBJECT.name)
+        self.kinds = list(self._categories.values())
+
+    def annotate(
+        self, image: CocoImage, frame: RecordedFrame, mask: MaskEvent | None, added: Sequence[CorrectedMask]
+    ) -> list[CocoAnnotation]:
+        """Make the annotation of a published mask, which may be corrected, and of added ones."""
+        found = [] if mask is None else [self._annotate_published(image, mask)]
+        for each in added:
+            extra = {"frame_index": frame.index, "timestamp": frame.timestamp, **self._describe(each.object, each)}
+            found.append(self._make(image, each.object, each.unpack(), None, (), extra))
+        if self._everything is not None:
+            last_id, kind = (image.id + 1) * self._factor - 1, self._categories[OBJECT.name].id
+            found += self._everything.annotate(image, frame.decode().image, found, last_id, kind)
+        return found
+
+    def _annotate_published(self, image: CocoImage, event: MaskEvent) -> CocoAnnotation:
+        corrected, wall_ns = self._corrections.find(event), self._recording.about.wall_ns
+        mask = self._corrections.read_message(self._recording, event).mask
+        assert mask is not None  # as it has a box
+        extra: dict[str, Any] = {
+            **self._describe(event.object, corrected), "state": event.state, "confidence": event.confidence,
+            "gaze_radius_px": event.gaze.radius, "frame_index": event.key.index, "timestamp": event.frame_s,
+            "captured": format_time(event.at_ns + wall_ns),
+        }  # fmt: skip
+        if event.confirmed is not None:
+            at = format_time(event.confirmed.at_ns + wall_ns)
+            extra["confirmed"] = {"by": event.confirmed.by, "number": event.confirmed.number, "at": at}
+        score = event.score if corrected is None else None
+        return self._make(image, event.object, mask, score, ((event.gaze.x, event.gaze.y),), extra)
+
+    def _make(
+        self, image: CocoImage, object_id: int, mask: Mask, score: float | None,
+        points: Sequence[tuple[float, float]], extra: Mapping[str, Any],
+    ) -> CocoAnnotation:  # fmt: skip
+        if self._everything is not None:
+            extra = {**extra, "looked_at": True}
+        category = self._categories[_name_category(object_id, self._labels)]
+        number = image.id * self._factor + object_id
+        return CocoAnnotation(image.id, number, mask, category.id, score, point_coords=points, extra=extra)
+
+    @staticmethod
+    def _describe(object_id: int, corrected: CorrectedMask | None) -> dict[str, Any]:
+        """Describe the object; its number again as an attribute, which other programs keep."""
+        fields: dict[str, Any] = {"object": object_id, "attributes": {"object": object_id}}
+        if corrected is not None:
+            fields["corrected"] = "carried" if corrected.is_carried else "here"
+        return fields
+
+
+def id_factor(last_object: int) -> int:
+    """Return the factor of frame numbers in the ids of annotations: frame number * factor + object."""
+    return 1000 if last_object < 1000 else 10**9
 
 
 def _is_decodable(packed: RecordedFrame, size: tuple[int, int]) -> bool:

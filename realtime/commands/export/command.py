@@ -13,6 +13,8 @@ from realtime.commands.export.coco import export_coco, report_times
 from realtime.commands.export.csv_table import format_csv
 from realtime.commands.export.targets import ExportTargets, OnTime, format_count, resolve_target
 from realtime.commands.export.video import export_video
+from realtime.correction.corrected_masks import CorrectedMasks
+from realtime.correction.state import CorrectionState
 from realtime.errors import RecordingError, RunFailed, VideoError
 from realtime.files import write_atomically
 from realtime.infra.interrupts import InterruptHandler
@@ -26,8 +28,13 @@ from realtime.robotics.ros2.bag import write_bag
 from realtime.robotics.ros2.message_types import load_types
 
 
-def export(recording: RecordingReader, labels: LabelFile, targets: ExportTargets, console: Console) -> Iterator[str]:
+def export(
+    recording: RecordingReader, labels: LabelFile, targets: ExportTargets, console: Console,
+    state: CorrectionState | None = None,
+) -> Iterator[str]:  # fmt: skip
     """Write each target and yield a line about it; raises `RecordingError`, and `RunFailed` for a failing disk.
+
+    state: the corrections to apply, None for none.
 
     Nothing is begun unless every target is free. Ctrl-C leaves complete targets only.
     """
@@ -46,7 +53,7 @@ def export(recording: RecordingReader, labels: LabelFile, targets: ExportTargets
             label, passes, write = _EXPORTS[kind]
             with _raise_run_failed(label), _show_passes(console, label, passes, recording, interrupts) as on_time:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                parts = write(recording, labels, path, targets, on_time)
+                parts = write(recording, labels, path, targets, on_time, CorrectedMasks(state or CorrectionState()))
             damaged = format_count(
                 recording.damaged, "damaged chunks of the recording, half a second each, are missing"
             )
@@ -88,22 +95,24 @@ def _raise_run_failed(label: str) -> Iterator[None]:
         raise RunFailed(f"the {label} cannot be written: {reason}; nothing of it is left") from error
 
 
-_Export = Callable[[RecordingReader, LabelFile, Path, ExportTargets, OnTime], list[str]]
+_Export = Callable[[RecordingReader, LabelFile, Path, ExportTargets, OnTime, CorrectedMasks], list[str]]
 """Writes one target, reporting host times, and returns the parts of a line about it."""
 
 
 def _export_csv(
-    recording: RecordingReader, labels: LabelFile, out: Path, targets: ExportTargets, on_time: OnTime
-) -> list[str]:
-    events = report_times(read_events(recording, (GAZE, "mask")), on_time)
+    recording: RecordingReader, labels: LabelFile, out: Path, targets: ExportTargets, on_time: OnTime,
+    corrections: CorrectedMasks,
+) -> list[str]:  # fmt: skip
+    events = report_times(corrections.adjust(read_events(recording, (GAZE, "mask"))), on_time)
     visits = [visit for visit in detect_visits(events, recording.about, labels) if visit.keep]
     write_atomically(out, format_csv(visits).encode())
     return [f"{out}: {len(visits)} visits of {len(group_by_object(visits))} objects"]
 
 
 def _export_ros2(
-    recording: RecordingReader, labels: LabelFile, out: Path, targets: ExportTargets, on_time: OnTime
-) -> list[str]:
+    recording: RecordingReader, labels: LabelFile, out: Path, targets: ExportTargets, on_time: OnTime,
+    corrections: CorrectedMasks,
+) -> list[str]:  # fmt: skip
     done = write_bag(recording, out, labels, on_time)
     line = f"{done.path}: {sum(done.counts.values())} messages on {len(done.counts)} topics of ROS 2"
     return [line, *format_count(done.undated, "overlays have no frame")]

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from realtime.commands.export.everything import EverythingAnnotator
+from realtime.correction.journal import corrections_path
 from realtime.errors import RecordingError
 from realtime.recording.labels import labels_path
 from realtime.recording.reader import RecordingReader
@@ -25,6 +27,7 @@ class ExportTargets:
 
     any_format: the video's ending may follow the encoder, as the user did not name a file. every_s: one picture of
     each object in so many seconds, 0 for all. sa1b: also a JSON file for each picture. force: replace existing targets.
+    everything: also finds the masks of what was not looked at.
     """
 
     video: Path | None = None
@@ -35,6 +38,7 @@ class ExportTargets:
     every_s: float = 1.0
     sa1b: bool = False
     force: bool = False
+    everything: EverythingAnnotator | None = None
 
 
 def resolve_target(path: Path, recording: RecordingReader, *, force: bool, is_folder: bool = False) -> Path:
@@ -56,8 +60,9 @@ def resolve_target(path: Path, recording: RecordingReader, *, force: bool, is_fo
         return target
     if target.samefile(source):
         raise RecordingError(f"{path} is the recording itself; name another target")
-    if (labels := labels_path(recording.path)).exists() and target.samefile(labels):
-        raise RecordingError(f"{path} holds the recording's labels; name another target")
+    for kind, answers in (("labels", labels_path), ("corrections", corrections_path)):
+        if (file := answers(recording.path)).exists() and target.samefile(file):
+            raise RecordingError(f"{path} holds the recording's {kind}; name another target")
     if not (is_data_set(target) if is_folder else target.is_file()):
         expected = "no data set of an export, or holds other files" if is_folder else "no plain file"
         raise RecordingError(f"{path} exists and is {expected}; it is not replaced, name another target")

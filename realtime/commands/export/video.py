@@ -10,6 +10,7 @@ import numpy as np
 
 from engines import Image
 from realtime.commands.export.targets import ExportTargets, OnTime, format_count
+from realtime.correction.corrected_masks import CorrectedMasks
 from realtime.errors import RecordingError, VideoError
 from realtime.media.overlay import draw_overlay
 from realtime.media.video_writer import TICKS_PER_S, OverlayWriter
@@ -23,8 +24,9 @@ RATE_HZ = 30.0
 
 
 def export_video(
-    recording: RecordingReader, labels: LabelFile, out: Path, targets: ExportTargets, on_time: OnTime
-) -> list[str]:
+    recording: RecordingReader, labels: LabelFile, out: Path, targets: ExportTargets, on_time: OnTime,
+    corrections: CorrectedMasks,
+) -> list[str]:  # fmt: skip
     """Write a complete video or none and return a report; raises `RecordingError`, and `VideoError` from writing."""
     codec = CODECS.get(out.suffix.lower())
     if codec is None:
@@ -52,7 +54,7 @@ def export_video(
             image = frame.image
             if mask is not None and mask.size == frame.size and (label := labels.get_label(mask.object)).keep:
                 masked += mask.state != "lost"
-                image = draw_overlay(image, recording.read_mask(mask.entry), name=label.text)
+                image = draw_overlay(image, corrections.read_message(recording, mask), name=label.text)
             writer.write(fit_image(image, writer.size), last_s)
         if writer is None:
             raise RecordingError(f"{recording.path} holds no frame that can be shown")

@@ -10,12 +10,12 @@ from importlib.metadata import version
 from pathlib import Path
 
 from realtime.commands.learn.look_reader import LookReader
+from realtime.correction.loop_metrics import measure_loop
 from realtime.errors import LearningError
 from realtime.infra.progress import ProgressReporter
 from realtime.learning.adapter import AdapterInfo, get_ranker, load_adapter
 from realtime.learning.gate import MIN_LOOKS, GateVerdict, judge, measure_choice, score_looks
 from realtime.learning.looks import LabelledLook
-from realtime.learning.loop_metrics import measure_loop
 from realtime.learning.ranker_training import (
     TrainingSettings,
     calibrate_ranker,

@@ -34,9 +34,10 @@ def truth_of(number: int) -> Mask:
 
 
 def draw(number: int) -> Image:
-    """Draw a bright disc on a dark ground."""
+    """Draw a bright disc on a dark ground, in whose corner is something else."""
     noise = np.random.default_rng(3).integers(0, 24, (SIZE[1], SIZE[0], 3), np.uint8)
     image = cv2.GaussianBlur(noise, (0, 0), 1.0) + np.uint8(40)
+    image[2:10, 4:13] = (220, 120, 30)
     image[truth_of(number)] = (40, 60, 220)
     return np.ascontiguousarray(image)
 
