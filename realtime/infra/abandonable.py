@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 from collections.abc import Callable
@@ -33,21 +34,26 @@ class AbandonableThread:
         Only time in which this process runs counts: not that of a stopped process, or of a machine that slept.
         """
         if self._calls is None:
-            self._calls, self._results = queue.SimpleQueue(), queue.SimpleQueue()
-            args = self._calls, self._results
-            threading.Thread(target=_serve, args=args, name=self._name, daemon=True).start()
+            calls: queue.SimpleQueue[Callable[[], Any] | None] = queue.SimpleQueue()
+            self._results = queue.SimpleQueue()
+            threading.Thread(target=_serve, args=(calls, self._results), name=self._name, daemon=True).start()
+            self._calls = calls
         self._calls.put(function)
+        try:
+            result, error = self._await_result(limit_s)
+        except BaseException:  # the thread ends when its call returns; nothing may take its result for another one's
+            self.close()
+            raise
+        if error is not None:
+            raise error
+        return cast(T, result)
+
+    def _await_result(self, limit_s: float) -> tuple[Any, BaseException | None]:
         for _ in range(max(1, round(limit_s / TICK_S))):
-            try:
-                result, error = self._results.get(timeout=TICK_S)
-            except queue.Empty:
-                if self._is_cancelled():
-                    break
-                continue
-            if error is not None:
-                raise error
-            return cast(T, result)
-        self.close()  # the thread ends when its call returns
+            with contextlib.suppress(queue.Empty):
+                return self._results.get(timeout=TICK_S)
+            if self._is_cancelled():
+                break
         raise CallAbandoned(f"{self._name} has not returned within {limit_s:.1f} s")
 
     def close(self) -> None:

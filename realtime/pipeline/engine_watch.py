@@ -121,7 +121,7 @@ class EngineWatch:
         self._lock = threading.Lock()
         self._size: tuple[int, int] | None = None
         self._attempts = self._next = self._abandoned = self._replaced = 0
-        self._problem = self._reason = ""
+        self._cause = self._problem = self._reason = ""
         self._is_replacing = False
         self._info, self._opened_ns = pair[1].info, now_ns()
         self._pair: tuple[Encoder, Decoder] | None = pair
@@ -179,6 +179,7 @@ class EngineWatch:
 
     def _call(self, calls: _WatchedCalls, function: Callable[[tuple[Encoder, Decoder]], T], shape: Hashable) -> T:
         if (pair := self._pair) is None:
+            self._begin_replacing()
             raise EngineUnavailable("another engine is being opened")
         try:
             return calls.run(lambda: function(pair), shape, can_abandon=bool(self._fallbacks))
@@ -199,26 +200,45 @@ class EngineWatch:
     # -- replacing ----------------------------------------------------------------------------------------------------
 
     def _retire(self, pair: tuple[Encoder, Decoder], why: str, *, hangs: bool) -> None:
-        """Begin to open another engine, on a thread of its own, unless that has begun."""
+        """Stop using an engine that hangs, and begin to open another one."""
         with self._lock:
-            if self._pair is not pair or (self._is_replacing and not hangs):
+            if self._pair is not pair:
                 return
+            if not self._is_replacing:
+                self._cause = f"{self._info.backend} {self._info.precision}: {why}"
+                self._problem = f"engine: {self._cause}"
             if hangs:
                 self._abandoned, self._pair = self._abandoned + 1, None
                 self._retired.set()
-            if self._is_replacing or self._abandoned >= MAX_ABANDONED:
+        self._begin_replacing()
+
+    def _begin_replacing(self) -> None:
+        """Start the thread that opens another engine, unless it runs."""
+        with self._lock:
+            if self._is_replacing or self._abandoned >= MAX_ABANDONED or self._stopping.is_set():
                 return
             self._is_replacing = True
             if now_ns() - self._opened_ns > STABLE_S * 1e9:
                 self._next = self._attempts = 0
-            cause = f"{self._info.backend} {self._info.precision}: {why}"
-            self._problem = f"engine: {cause}"
-        log.warning("another engine is opened: %s", cause)
-        threading.Thread(target=self._replace, args=(cause,), name="gazecast-engine-open", daemon=True).start()
+        log.warning("another engine is opened: %s", self._cause)
+        try:
+            threading.Thread(target=self._replace, name="gazecast-engine-open", daemon=True).start()
+        except RuntimeError:  # no memory for a thread: the next call tries again
+            self._is_replacing = False
 
-    def _replace(self, cause: str) -> None:
-        """Open the fallbacks in their order until one works, or the present engine works again; a thread's body."""
-        opening, info = AbandonableThread("gazecast-engine-opener", self._stopping.is_set), self._info
+    def _replace(self) -> None:
+        """Replace the engine; the body of a thread."""
+        opening = AbandonableThread("gazecast-engine-opener", self._stopping.is_set)
+        try:
+            self._open_fallbacks(opening)
+        except Exception as error:  # such as no memory; the next call tries again
+            log.warning("the engine cannot be replaced: %s", describe_error(error))
+            self._is_replacing = False
+        opening.close()
+
+    def _open_fallbacks(self, opening: AbandonableThread) -> None:
+        """Open the fallbacks in their order until one works, or the present engine works again."""
+        info, cause = self._info, self._cause
         while not self._has_ended():
             if self._stopping.wait(BACKOFF_S[min(self._attempts, len(BACKOFF_S) - 1)]):
                 continue
@@ -232,8 +252,9 @@ class EngineWatch:
                 self._problem = f"engine: {cause}; {fallback.name}: {describe_error(error)}"
                 log.warning("%s cannot replace the engine: %s", fallback.name, describe_error(error))
                 continue
-            self._use(pair, f"{cause}; replaced by {fallback.name}")
-        opening.close()
+            unused = self._use(pair, f"{cause}; replaced by {fallback.name}")
+            if unused is not None:
+                opening.call(partial(_close, unused), FIRST_HANG_S)
         if self._info is info:  # nothing was replaced
             self._next = self._attempts = 0
 
@@ -248,23 +269,21 @@ class EngineWatch:
     def _works(self) -> bool:
         return self._pair is not None and not (self._encodes.is_failing or self._decodes.is_failing)
 
-    def _use(self, pair: tuple[Encoder, Decoder], reason: str) -> None:
+    def _use(self, pair: tuple[Encoder, Decoder], reason: str) -> tuple[Encoder, Decoder] | None:
+        """Use an engine unless the present one works again; returns the other one, None for one that hangs."""
         with self._lock:
             if self._works() or self._stopping.is_set():
-                before: tuple[Encoder, Decoder] | None = pair
-            else:
-                before, self._pair = self._pair, pair
-                self._retired.set()
-                self._retired = threading.Event()
-                for calls in (self._encodes, self._decodes):
-                    calls.forget()
-                self._info, self._opened_ns, self._reason = pair[1].info, now_ns(), reason
-                self._replaced, self.needs_keyframe = self._replaced + 1, True
-        if before is not pair:
-            log.warning("%s", reason)
-            self._on_open(pair[0], self._retired)
-        if before is not None:
-            threading.Thread(target=_close, args=(before,), name="gazecast-engine-close", daemon=True).start()
+                return pair
+            before, self._pair = self._pair, pair
+            self._retired.set()
+            self._retired = threading.Event()
+            for calls in (self._encodes, self._decodes):
+                calls.forget()
+            self._info, self._opened_ns, self._reason = pair[1].info, now_ns(), reason
+            self._replaced, self.needs_keyframe = self._replaced + 1, True
+        log.warning("%s", reason)
+        self._on_open(pair[0], self._retired)
+        return before
 
 
 def _try_engine(pair: tuple[Encoder, Decoder], size: tuple[int, int] | None) -> None:

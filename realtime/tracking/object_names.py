@@ -12,7 +12,7 @@ from realtime.tracking.hypotheses import keyframe_masks
 from realtime.tracking.keyframe import Keyframe
 from realtime.tracking.recognition_memory import RecognitionMemory
 from realtime.tracking.tracked_mask import TrackedMask
-from realtime.types import RecognizedName
+from realtime.types import FrameKey, RecognizedName
 
 MIN_SCORE = 0.3
 """A name with a lower mean score is not reported."""
@@ -23,12 +23,15 @@ MAX_OBJECTS = 64
 
 @dataclass(slots=True)
 class _NamedObject:
-    """Holds an object's decayed sum of scores, of how many keyframes, and the newest of these."""
+    """Holds an object's decayed sum of scores, of how many keyframes, and the newest of these.
+
+    Only its key: a keyframe holds its picture and its embedding, many megabytes.
+    """
 
     scores: Floats
     names: tuple[str, ...]
     weight: float = 0.0
-    keyframe: Keyframe | None = None
+    newest: FrameKey | None = None
 
 
 class ObjectNamer:
@@ -42,7 +45,7 @@ class ObjectNamer:
         """Return the name of a shown object; None while none is sure enough. shown: its mask."""
         keyframe = shown.provenance.keyframe
         named = self._objects.get(object_id)
-        if named is None or named.keyframe is not keyframe:
+        if named is None or named.newest != FrameKey.of(keyframe):
             self._add_keyframe(object_id, shown, keyframe)
             named = self._objects.get(object_id)
         if named is None:
@@ -65,4 +68,4 @@ class ObjectNamer:
                 self._objects.popitem(last=False)
         named.scores = np.asarray(DECAY * named.scores + scores, np.float32)
         named.weight = DECAY * named.weight + 1
-        named.keyframe = keyframe
+        named.newest = FrameKey.of(keyframe)

@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import signal
 import sys
 import tempfile
 from pathlib import Path
 
-from tests.faults.fault_stage import open_stage
-from tests.faults.fault_table import FAULTS
+from tests.faults.cache_faults import CacheReport, has_weights, share_cache
+from tests.faults.fault_stage import open_camera_stage, open_stage
+from tests.faults.fault_table import CAMERA_FAULTS, FAULTS
 from tests.faults.injection import FaultReport, inject_fault
-from tests.faults.process_faults import STATES, EndReport, end_run
+from tests.faults.process_faults import MEMORY_LIMIT, STATES, EndReport, end_run
 
 LASTS_S = 4.0
 FAULT_HEAD = "| fault | cause | states seen | to `degraded`, s | to recovery, s | frames without a mask | stale |"
 END_HEAD = "| state | signal | ended after, s | exit code | port free | frames lost of the recording | file closed |"
+CACHE_HEAD = "| runs on one cache | first mask after, s | masks after its removal | states after it | exit codes |"
 
 
 def main() -> None:
     """Inject the named faults, or all, and print a row for each; without names, end runs in all states, too."""
     names = sys.argv[1:]
     _print_head(FAULT_HEAD)
-    with open_stage() as stage:
-        for fault in FAULTS:
-            if not names or fault.name in names:
-                _print(format_fault(inject_fault(stage, fault, max(LASTS_S, fault.least_s))))
+    for open_all, faults in ((open_stage, FAULTS), (open_camera_stage, CAMERA_FAULTS)):
+        if chosen := [fault for fault in faults if not names or fault.name in names]:
+            with open_all() as stage:
+                for fault in chosen:
+                    _print(format_fault(inject_fault(stage, fault, max(LASTS_S, fault.least_s))))
     if names:
         return
     _print_head(END_HEAD)
@@ -33,6 +37,11 @@ def main() -> None:
         for number in (signal.SIGTERM, signal.SIGKILL):
             for state in STATES:
                 _print(format_end(end_run(state, number, Path(folder))))
+        with contextlib.suppress(OSError):  # where no group can be made
+            _print(format_end(end_run("recording", MEMORY_LIMIT, Path(folder))))
+        if has_weights():
+            _print_head(CACHE_HEAD)
+            _print(format_cache(share_cache(Path(folder), LASTS_S)))
 
 
 def _print_head(head: str) -> None:
@@ -59,6 +68,15 @@ def format_end(report: EndReport) -> str:
     return (
         f"| {report.state} | {report.signal} | {report.took_s:.2f} | {report.exit_code} | {free} | {lost} | {closed} |"
     )
+
+
+def format_cache(report: CacheReport) -> str:
+    """Format one row of the table, in Markdown."""
+    columns = (report.ready_s, report.masks, report.states, report.exit_codes)
+    texts = (
+        ", ".join(f"{each:.1f}" if isinstance(each, float) else f"{each}" for each in column) for column in columns
+    )
+    return f"| two at once, removed while running | {' | '.join(texts)} |"
 
 
 if __name__ == "__main__":

@@ -23,6 +23,10 @@ class FaultStage:
         self.device, self.run, self._proxies, self.folder = device, run, proxies, folder
         self.closers: list[Callable[[], None]] = []  # that end a fault
 
+    def sent_ns(self) -> dict[float, int]:
+        """Return the host time at which each frame was sent, by its timestamp."""
+        return self.device.sent_ns
+
     def set_engine(self, fault: str) -> None:
         """Set the fault of the engine; "" for none."""
         (self.folder / "fault").write_text(fault)
@@ -59,13 +63,51 @@ class FaultStage:
 
     def find_fresh_mask(self, since_ns: int) -> int | None:
         """Find the arrival of the first mask, locked or preview, of a frame that was sent since a host time."""
+        times = self.sent_ns()
         for each in self.run.arrivals:
             message = each.message
             if each.arrived_ns >= since_ns and hasattr(message, "mask") and message.mask is not None:
-                sent_ns = self.device.sent_ns.get(message.frame.timestamp)
+                sent_ns = times.get(message.frame.timestamp)
                 if sent_ns is not None and sent_ns >= since_ns and message.state in ("locked", "preview"):
                     return each.arrived_ns
         return None
+
+
+class CameraStage(FaultStage):
+    """A stage whose frames come from a camera of the machine, and the gaze from the device."""
+
+    def sent_ns(self) -> dict[float, int]:
+        """Return the times of the frames that have masks: a camera's timestamps are host time."""
+        return {mask.frame.timestamp: round(mask.frame.timestamp * 1e9) for mask in self.run.masks()}
+
+
+@contextmanager
+def open_camera_stage() -> Iterator[FaultStage]:
+    """Start a device that sends gaze alone and a run with a camera, and wait until masks come."""
+    device = FaultyDevice()
+    device.sends_frames = False
+    with TemporaryDirectory(prefix="faults-") as name:
+        folder = Path(name)
+        (folder / "fault").touch()
+        flags, environment = (
+            ["--gaze", f"pupil://127.0.0.1:{device.port}"],
+            {engine_faults.FILE: str(folder / "fault")},
+        )
+        with ObservedRun("camera:0", flags, module="tests.faults.camera_fault", environment=environment) as run:
+            yield from _use(CameraStage(device, run, [], folder))
+    device.kill()
+
+
+def _use(stage: FaultStage) -> Iterator[FaultStage]:
+    run = stage.run
+    try:
+        eventually(lambda: stage.is_healthy(run.started_ns) or run.process.poll() is not None, "a healthy run")
+        assert run.process.poll() is None, run.output
+        yield stage
+    finally:
+        stage.set_engine("")
+        stage.end_fault()
+        stage.close_network()
 
 
 @contextmanager
@@ -73,7 +115,7 @@ def open_stage() -> Iterator[FaultStage]:
     """Start a device and a run that records, and wait until masks come."""
     device = FaultyDevice()
     proxies = [TcpProxy(PROXY_HOST, port) for port in (device.port, device.publish_port)]
-    with TemporaryDirectory(prefix="gazecast-faults-") as name:
+    with TemporaryDirectory(prefix="faults-") as name:
         folder = Path(name)
         (folder / "fault").touch()
         flags = ["--record", str(folder / "run.mcap")]
@@ -81,13 +123,5 @@ def open_stage() -> Iterator[FaultStage]:
         with ObservedRun(
             f"pupil://{PROXY_HOST}:{device.port}", flags, module="tests.faults.engine_faults", environment=environment
         ) as run:
-            stage = FaultStage(device, run, proxies, folder)
-            try:
-                eventually(lambda: stage.is_healthy(run.started_ns) or run.process.poll() is not None, "a healthy run")
-                assert run.process.poll() is None, run.output
-                yield stage
-            finally:
-                stage.set_engine("")
-                stage.end_fault()
-                stage.close_network()
+            yield from _use(FaultStage(device, run, proxies, folder))
     device.kill()

@@ -13,7 +13,10 @@ import zmq
 
 from tests.faults.fault_stage import FaultStage
 from tests.faults.injection import InjectedFault
+from tests.faults.memory_limit import MemoryGroup
 from tests.faults.tcp_proxy import NetworkFault
+
+GROUP_BYTES = 64 << 20
 
 
 def _network(name: str, fault: NetworkFault, cause: str, *, is_felt: bool = True) -> InjectedFault:
@@ -88,6 +91,13 @@ def _unlimit(kind: int) -> Callable[[FaultStage], None]:
     return lambda stage: _limit(stage, kind, resource.RLIM_INFINITY)
 
 
+def _limit_group(stage: FaultStage) -> None:
+    group = MemoryGroup()
+    stage.closers.append(group.close)
+    group.limit(stage.run.process.pid, GROUP_BYTES)
+
+
+CAMERA_FAULTS = (_engine("camera-unplugged", "a camera of the machine is unplugged, and plugged in again"),)
 FAULTS = (
     InjectedFault(
         "device-killed", "the device's program is killed, and started again with other ports",
@@ -128,6 +138,8 @@ FAULTS = (
     InjectedFault("memory-full", "the process may allocate nothing more",
                 lambda stage: _limit(stage, resource.RLIMIT_AS, _address_space(stage)), _unlimit(resource.RLIMIT_AS),
                 is_felt=False),
+    InjectedFault("memory-limit", "the run's memory cgroup lets it allocate 64 MiB more", _limit_group,
+                FaultStage.end_fault, is_felt=False),
     InjectedFault("clock-of-host", "the host's wall clock is set two hours ahead, and back",
                 lambda stage: stage.set_engine("wall-clock-set"), lambda stage: stage.set_engine(""), is_felt=False),
     InjectedFault("disk-full", "the recording's file cannot grow",

@@ -96,8 +96,7 @@ def _report(stage: FaultStage, fault: InjectedFault, begun_ns: int, ended_ns: in
     masks = stage.run.masks(begun_ns)
     shown = {mask.frame.timestamp for mask in masks}
     report.lost = sum(
-        ended_ns <= sent_ns <= recovered_ns and timestamp not in shown
-        for timestamp, sent_ns in stage.device.sent_ns.items()
+        ended_ns <= sent_ns <= recovered_ns and timestamp not in shown for timestamp, sent_ns in stage.sent_ns().items()
     )
     report.stale = count_stale(stage, begun_ns)
     return report
@@ -116,9 +115,9 @@ def _find_running(stage: FaultStage, since_ns: int) -> int:
 
 def count_stale(stage: FaultStage, since_ns: int) -> int:
     """Count masks that claim a later capture than their frame's, or are older than the one before."""
-    stale, newest_ns = 0, 0
+    stale, newest_ns, times = 0, 0, stage.sent_ns()
     for mask in stage.run.masks(since_ns):
-        sent_ns = stage.device.sent_ns.get(mask.frame.timestamp)
+        sent_ns = times.get(mask.frame.timestamp)
         if sent_ns is None:
             continue
         stale += mask.captured_ns > sent_ns + MAX_CLAIM_NS or sent_ns < newest_ns

@@ -36,13 +36,14 @@ class Arrival:
 
 
 class ObservedRun:
-    """Runs `gazecast run` with the fake engine in a `with` block, and subscribes to its masks and health."""
+    """Runs `gazecast run` in a `with` block, with the fake engine by default, and reads its masks and health."""
 
     def __init__(
         self,
         source: str,
         flags: Sequence[str] = (),
         *,
+        engine: str = "fake",
         module: str = "realtime",
         environment: Mapping[str, str] | None = None,
         wrapper: Sequence[str] = (),
@@ -50,7 +51,7 @@ class ObservedRun:
         """module: the entry point. wrapper: a command that starts the program, such as `prlimit`."""
         self.endpoint = f"tcp://127.0.0.1:{find_free_port()}"
         self._command = [
-            *wrapper, sys.executable, "-m", module, "run", "--engine", "fake", "--json",
+            *wrapper, sys.executable, "-m", module, "run", "--engine", engine, "--json",
             "--source", source, "--publish", self.endpoint, *flags,
         ]  # fmt: skip
         self._environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **(environment or {})}

@@ -1,5 +1,7 @@
 """Shown objects are named by the recognized objects where their masks are, and honestly not at all where none is."""
 
+import gc
+import weakref
 from types import SimpleNamespace
 
 import numpy as np
@@ -18,7 +20,8 @@ NAMES = "cup", "bowl", "dog"
 
 
 def keyframe(index, objects):
-    return SimpleNamespace(index=index, size=SIZE, recognition=DetectedObjects(NAMES, objects, SIZE))
+    recognition = DetectedObjects(NAMES, objects, SIZE)
+    return SimpleNamespace(index=index, received_ns=index, size=SIZE, recognition=recognition)
 
 
 def recognized(box, **scores):
@@ -80,3 +83,15 @@ def test_a_keyframe_that_was_not_searched_leaves_a_name_as_it_was_and_makes_none
     named = namer.name_object(1, shown_on(keyframe(1, (recognized(MUG, cup=0.5),)), MUG))
     assert namer.name_object(1, shown_on(unsearched, MUG)).name == named.name
     assert namer.name_object(1, shown_on(keyframe(3, ()), MUG)) is None  # searched, and nothing is there any more
+
+
+def test_named_objects_keep_no_keyframe():
+    """Each holds megabytes, and the names of many objects are kept."""
+    namer, memory = ObjectNamer(RecognitionMemory(FlowHistory())), []
+    for number in range(9):
+        key = keyframe(number, (recognized(MUG, cup=0.8),))
+        namer.name_object(number, shown_on(key, MUG))
+        memory.append(weakref.ref(key))
+    del key
+    gc.collect()
+    assert sum(each() is not None for each in memory) <= 1  # the newest
