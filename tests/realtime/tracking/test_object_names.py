@@ -78,7 +78,7 @@ def test_asking_again_on_one_keyframe_changes_nothing():
 
 def test_a_keyframe_that_was_not_searched_leaves_a_name_as_it_was_and_makes_none():
     namer = ObjectNamer(RecognitionMemory(FlowHistory()))
-    unsearched = SimpleNamespace(index=2, size=SIZE, recognition=None)
+    unsearched = SimpleNamespace(index=2, received_ns=2, size=SIZE, recognition=None)
     assert namer.name_object(1, shown_on(unsearched, MUG)) is None
     named = namer.name_object(1, shown_on(keyframe(1, (recognized(MUG, cup=0.5),)), MUG))
     assert namer.name_object(1, shown_on(unsearched, MUG)).name == named.name
@@ -91,7 +91,7 @@ def test_named_objects_keep_no_keyframe():
     for number in range(9):
         key = keyframe(number, (recognized(MUG, cup=0.8),))
         namer.name_object(number, shown_on(key, MUG))
-        memory.append(weakref.ref(key))
+        memory.append(weakref.ref(key.recognition))
     del key
     gc.collect()
     assert sum(each() is not None for each in memory) <= 1  # the newest
