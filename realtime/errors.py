@@ -50,6 +50,10 @@ class CommandRejected(GazecastError):
     """A user's command that cannot be carried out now."""
 
 
+class SessionRefused(GazecastError):
+    """A session that a host cannot open or find."""
+
+
 class WindowError(GazecastError, RuntimeError):
     """A window that cannot be opened on this machine."""
 

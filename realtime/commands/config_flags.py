@@ -11,6 +11,7 @@ from typing import Any, get_args
 from engines.settings import Backend, EngineSettings, Precision
 from realtime.comms.keys import default_key_folder
 from realtime.comms.mask_subscriber import DEFAULT_ENDPOINT
+from realtime.comms.request_client import DEFAULT_ENDPOINT as REQUESTS_ENDPOINT
 from realtime.config.access import Output
 from realtime.config.loader import parse_toml
 from realtime.config.schema import RunConfig, load_config
@@ -39,6 +40,8 @@ _SETTING_OF_FLAG = {
     "confirm_dwell": "tracker.dwell.confirm_s",
     "confirm_pinch": "pinch.enabled",
 }
+METRICS_ADDRESS = "127.0.0.1:9464"
+"""The port is that of Prometheus exporters in OpenTelemetry."""
 MODELS_HELP = "where weights lie instead of your cache"
 
 
@@ -57,6 +60,17 @@ def add_config_flags(parser: argparse.ArgumentParser, *, sources: bool = True) -
     """Add the flags of a configuration; `sources`: also those of its sources."""
     add = parser.add_argument
     add("--config", type=Path, metavar="FILE.toml", help="settings; `gazecast config` prints them all")
+    add_process_flags(parser)
+    if sources:
+        add("--source", metavar="SPEC", help="pupil://HOST:PORT, neon:, tobii:, aria:, camera:N, realsense:, "
+            "file:PATH, rtsp://... or another stream, whip:, browser:")  # fmt: skip
+        add("--gaze", metavar="SPEC", help="pupil://HOST:PORT, neon:, tobii:, aria:, lsl:NAME, trace:FILE.csv, webcam, "
+            "whip:, browser:; default: the source")  # fmt: skip
+
+
+def add_process_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of what a process has once: engine, messages and access, and of any setting."""
+    add = parser.add_argument
     add("--engine", metavar="NAME", help="openvino (default), tensorrt, onnxruntime, torch, fake")
     add("--models", type=Path, metavar="DIR", help=MODELS_HELP)
     add("--adapter", type=Path, metavar="FILE", help="what `gazecast learn` learned")
@@ -65,11 +79,22 @@ def add_config_flags(parser: argparse.ArgumentParser, *, sources: bool = True) -
     add("--insecure", action="append", choices=get_args(Output), help="let all who can connect read this output, "
         "without keys or encryption")  # fmt: skip
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="any setting, such as engine.decoder_threads=2")
-    if sources:
-        add("--source", metavar="SPEC", help="pupil://HOST:PORT, neon:, tobii:, aria:, camera:N, realsense:, "
-            "file:PATH, rtsp://... or another stream, whip:, browser:")  # fmt: skip
-        add("--gaze", metavar="SPEC", help="pupil://HOST:PORT, neon:, tobii:, aria:, lsl:NAME, trace:FILE.csv, webcam, "
-            "whip:, browser:; default: the source")  # fmt: skip
+
+
+def add_report_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that choose how the state is reported."""
+    add = parser.add_argument
+    add("--json", action="store_true", help="print one JSON object a second instead of the live line")
+    add("--log", choices=("text", "json"), default="text", help="json: what is reported as JSON, one object a line on "
+        "stderr, without repeats and secrets")  # fmt: skip
+    add("--metrics", nargs="?", const=METRICS_ADDRESS, metavar="HOST:PORT", help="serve figures to Prometheus at "
+        f"/metrics, by default of {METRICS_ADDRESS}")  # fmt: skip
+
+
+def add_requests_flag(parser: argparse.ArgumentParser) -> None:
+    """Add the flag that answers requests of other programs."""
+    parser.add_argument("--requests", nargs="?", const=REQUESTS_ENDPOINT, metavar="tcp://HOST:PORT", help="answer what "
+                        f"other programs ask, by default at {REQUESTS_ENDPOINT}")  # fmt: skip
 
 
 def add_view_flags(parser: argparse.ArgumentParser, about: str) -> None:
@@ -124,12 +149,22 @@ def parse_size(flag: str, text: str) -> tuple[int, int]:
 
 def read_config(args: argparse.Namespace, defaults: RunConfig | None = None) -> RunConfig:
     """Merge defaults, the file of --config, flags and --set, each overriding those before; raises `SettingsError`."""
+    if defaults is None and _has_view(args):
+        defaults = RunConfig(source="browser:")  # the page's own camera, unless a source is named
+    return load_config(args.config, read_flags(args), defaults)
+
+
+def _has_view(args: argparse.Namespace) -> bool:
+    return any(getattr(args, flag, False) for flag in ("view", "open", "share"))
+
+
+def read_flags(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the settings of the flags and of --set, nested in sections; raises `SettingsError`."""
     settings: dict[str, Any] = {}
     for flag, key in _SETTING_OF_FLAG.items():
         if (value := getattr(args, flag, None)) is not None:
             _put(settings, key, value)
-    has_view = any(getattr(args, flag, False) for flag in ("view", "open", "share"))
-    if has_view:
+    if _has_view(args):
         _put(settings, "view.enabled", True)
     if getattr(args, "share", False):
         _share_page(settings, getattr(args, "keys", None))
@@ -142,9 +177,7 @@ def read_config(args: argparse.Namespace, defaults: RunConfig | None = None) -> 
         if key.strip() == "view.token":
             warn("other users see a token in a command line; use view.token_file")
         _put(settings, key.strip(), _parse_value(text.strip()))
-    if defaults is None and has_view:
-        defaults = RunConfig(source="browser:")  # the page's own camera, unless a source is named
-    return load_config(args.config, settings, defaults)
+    return settings
 
 
 def _share_page(settings: dict[str, Any], keys: Path | None) -> None:

@@ -19,6 +19,11 @@ EXAMPLES = {
         "gazecast run --source rtsp://10.0.0.7/live --gaze pupil://10.0.0.5",
         "gazecast run --config run.toml --set tracker.dwell.lock_s=0.4 --json",
     ),
+    "gazecast serve": (
+        "gazecast serve room.toml --requests    # its sessions, and others on request",
+        "gazecast serve room.toml --engine fake --json",
+        "gazecast serve room.toml --set host.max_fps=15 --metrics",
+    ),
     "gazecast config": (
         "gazecast config > run.toml  # every setting with its meaning, to be edited",
         "gazecast config --config run.toml --set view.port=8771",

@@ -6,11 +6,12 @@ import logging
 import time
 from collections.abc import Callable
 
-from realtime.commands.terminal import describe_state, format_json_line
+from realtime.commands.terminal import JsonView, LineView, describe_state, format_json_line
 from realtime.comms.messages import HealthMessage
 from realtime.infra.event_log import UNLIMITED, log
 from realtime.infra.output import print_line
 from realtime.infra.progress import ProgressReporter
+from realtime.session.view import RunView
 
 STATE_S = 1.0
 """Least time between two lines about the state."""
@@ -61,3 +62,10 @@ class LogView:
             self._logged, self._logged_s = state, now_s
             level = logging.WARNING if health.state == "degraded" else logging.INFO
             log.log(level, "%s", describe_state(health), extra=UNLIMITED)
+
+
+def choose_view(log_format: str, *, as_json: bool, browser: bool = False) -> RunView:
+    """Make the view that the flags choose. browser: open the page there."""
+    if log_format == "json":
+        return LogView(prints_health=as_json)
+    return JsonView(browser) if as_json else LineView(browser)

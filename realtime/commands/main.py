@@ -24,6 +24,7 @@ from realtime.commands import (
     models,
     recordings,
     run,
+    serve,
     simulate,
 )
 from realtime.commands.config_flags import Execute
@@ -75,7 +76,9 @@ def build_parser() -> CommandParser:
     parser.add_argument("--version", action=PrintVersion, help="print the version and exit")
     parser.add_argument("--verbose", action="store_true", help="log more, with tracebacks")
     verbs = parser.add_subparsers(metavar="VERB", required=True)
-    for module in (run, config, simulate, demo, recordings, doctor, calibrate, engine, segment, learn, models, keys):
+    for module in (
+        run, config, simulate, serve, demo, recordings, doctor, calibrate, engine, segment, learn, models, keys,
+    ):  # fmt: skip
         module.add_verb(verbs)
     completion.add_verb(verbs, parser)
     return parser

@@ -5,10 +5,16 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from realtime.commands.config_flags import Verbs, add_config_flags, add_parser, add_view_flags, check_gpu, read_config
-
-METRICS_ADDRESS = "127.0.0.1:9464"
-"""The port is that of Prometheus exporters in OpenTelemetry."""
+from realtime.commands.config_flags import (
+    Verbs,
+    add_config_flags,
+    add_parser,
+    add_report_flags,
+    add_requests_flag,
+    add_view_flags,
+    check_gpu,
+    read_config,
+)
 
 
 def add_verb(verbs: Verbs[argparse.ArgumentParser]) -> None:
@@ -16,11 +22,7 @@ def add_verb(verbs: Verbs[argparse.ArgumentParser]) -> None:
     parser = add_parser(verbs, "run", _run, "segment what is looked at and publish the masks")
     add_config_flags(parser)
     add = parser.add_argument
-    add("--json", action="store_true", help="print one JSON object a second instead of the live line")
-    add("--log", choices=("text", "json"), default="text", help="json: what is reported as JSON, one object a line on "
-        "stderr, without repeats and secrets")  # fmt: skip
-    add("--metrics", nargs="?", const=METRICS_ADDRESS, metavar="HOST:PORT", help="serve figures to Prometheus at "
-        f"/metrics, by default of {METRICS_ADDRESS}")  # fmt: skip
+    add_report_flags(parser)
     add("--calibration", type=Path, metavar="FILE", help="of `calibrate gaze`, applied to every look")
     add("--record", type=Path, metavar="FILE", help="record it all, to `replay` and `export` later; into a new file "
         "of it if it is a folder")  # fmt: skip
@@ -35,8 +37,7 @@ def add_verb(verbs: Verbs[argparse.ArgumentParser]) -> None:
         "16-bit PNGs or file:VIDEO beside a clip")  # fmt: skip
     add("--robot", type=Path, metavar="FILE", help="of `calibrate handeye`: in its frame, too")
     add("--word", metavar="TEXT", help="search for this, such as cup, beside the gaze, or alone while there is none")
-    add("--requests", nargs="?", const="tcp://127.0.0.1:5572", metavar="tcp://HOST:PORT", help="answer what other "
-        "programs ask, by default at tcp://127.0.0.1:5572")  # fmt: skip
+    add_requests_flag(parser)
     add("--confirm-dwell", type=float, metavar="SECONDS", help="confirm the object that the eyes rest on for so long")
     add("--confirm-pinch", action="store_true", default=None, help="confirm the shown object by a pinch in front of "
         "the scene camera")  # fmt: skip
@@ -46,16 +47,9 @@ def add_verb(verbs: Verbs[argparse.ArgumentParser]) -> None:
 
 
 def _run(args: argparse.Namespace) -> None:
-    from realtime.commands.log_view import LogView
-    from realtime.commands.terminal import JsonView, LineView
+    from realtime.commands.log_view import choose_view
     from realtime.session.run import run
-    from realtime.session.view import RunView
 
     config = read_config(args)
     check_gpu(config.engine)
-    view: RunView
-    if args.log == "json":
-        view = LogView(prints_health=args.json)
-    else:
-        view = JsonView(args.open) if args.json else LineView(args.open)
-    run(config, view, window=args.window)
+    run(config, choose_view(args.log, as_json=args.json, browser=args.open), window=args.window)

@@ -28,18 +28,22 @@ class MaskSubscriber:
         endpoint: str = DEFAULT_ENDPOINT,
         topics: Sequence[Topic] = ("mask",),
         *,
+        stream: str | None = None,
         keys: Path | None = None,
         server_key: str | None = None,
     ) -> None:
         """Connect; raises `TransportError` for an invalid address, or a host that cannot be resolved.
 
-        keys: folder of this machine's keys, by default $GAZECAST_KEYS, else that of `gazecast keys`. server_key: the
-        publisher's public key, by default $GAZECAST_SERVER_KEY, else the one that `gazecast keys trust` keeps for the
-        host; without any, no keys are used. Raises `AccessError` for keys that are missing or damaged.
+        stream: the wearer whose messages are received, of a host of many; None for the newest of any. keys: folder of
+        this machine's keys, by default $GAZECAST_KEYS, else that of `gazecast keys`. server_key: the publisher's public
+        key, by default $GAZECAST_SERVER_KEY, else the one that `gazecast keys trust` keeps for the host; without any,
+        no keys are used. Raises `AccessError` for keys that are missing or damaged.
         """
         check_endpoint_host(endpoint)
         access = find_access(endpoint, keys, server_key)
-        self._subscriptions = {topic: TopicSubscription(endpoint, topic, access=access) for topic in topics}
+        self._subscriptions = {
+            topic: TopicSubscription(endpoint, topic, stream=stream, access=access) for topic in topics
+        }
         self.bad = 0
 
     @overload

@@ -176,6 +176,7 @@ class HealthMessage(PublishedMessage):
     access: who may connect, by output: loopback (this machine only), keys (allowed clients), open (everybody).
     streams: the table of streams, by name.
     hung: names of threads that have missed their deadlines.
+    sessions: of a host of many, the state of each session by its stream.
     """
 
     state: Literal["starting", "preparing", "running", "idle", "degraded", "stopping"]
@@ -192,6 +193,7 @@ class HealthMessage(PublishedMessage):
     access: dict[str, str] = field(default_factory=dict)
     streams: dict[str, StreamHealth] = field(default_factory=dict)
     hung: tuple[str, ...] = ()
+    sessions: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, Any]) -> HealthMessage:

@@ -14,6 +14,7 @@ from engines import Image
 from realtime.comms.mask_encoding import decode_mask, import_opencv
 from realtime.comms.messages import MaskMessage, read_message
 from realtime.comms.requests import pack_request, read_reply
+from realtime.comms.session_requests import HostedStream
 from realtime.comms.sockets.base import MAX_MESSAGE_BYTES, find_access
 from realtime.comms.sockets.request_reply import RequestSocket
 from realtime.errors import WireError
@@ -81,7 +82,7 @@ def _decode_picture(data: bytes) -> Image:
 
 
 class Requester:
-    """A client of a run started with `--requests`, for one thread; best used in a `with` block.
+    """A client of a run started with `--requests`, or of a host, for one thread; best used in a `with` block.
 
     Every call raises `WireError` with the reason when it was refused, `RequestTimeout` without a reply in time,
     `AccessError` when the run refuses this client.
@@ -91,11 +92,17 @@ class Requester:
         self,
         endpoint: str = DEFAULT_ENDPOINT,
         *,
+        stream: str | None = None,
         timeout_s: float = 5.0,
         keys: Path | None = None,
         server_key: str | None = None,
     ) -> None:
-        """Connect; raises `TransportError` for an invalid address. keys, server_key: as of `MaskSubscriber`."""
+        """Connect; raises `TransportError` for an invalid address.
+
+        stream: the wearer whom requests are about; a host of several needs it. keys, server_key: as of
+        `MaskSubscriber`.
+        """
+        self._stream = stream
         access = find_access(endpoint, keys, server_key)
         self._remote, self._slow_remote = (
             RequestSocket(endpoint, timeout_s=limit_s, max_bytes=MAX_MESSAGE_BYTES, access=access)
@@ -186,8 +193,25 @@ class Requester:
     def __exit__(self, *error: object) -> None:
         self.close()
 
-    @staticmethod
-    def _request(remote: RequestSocket, ask: str, **fields: Any) -> dict[str, Any]:
+    def sessions(self) -> list[HostedStream]:
+        """Return the sessions of a host."""
+        with _check_reply("sessions"):
+            return [
+                HostedStream(*(str(each[name]) for name in ("stream", "source", "state", "reason")))
+                for each in self._request(self._remote, "sessions")["sessions"]
+            ]
+
+    def open_session(self, stream: str, **settings: Any) -> None:
+        """Open a session of a host. settings: as its file has them, such as source="pupil://10.0.0.5"."""
+        self._request(self._slow_remote, "session.open", session={"stream": stream, **settings})
+
+    def close_session(self, stream: str) -> None:
+        """Close a session of a host; afterwards nothing is published under its name."""
+        self._request(self._slow_remote, "session.close", stream=stream)
+
+    def _request(self, remote: RequestSocket, ask: str, **fields: Any) -> dict[str, Any]:
+        if self._stream is not None:
+            fields = {"stream": self._stream, **fields}
         return read_reply(remote.exchange([pack_request(ask, **fields)]))
 
     @staticmethod

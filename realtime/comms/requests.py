@@ -16,6 +16,11 @@ not ok. Pixels: x right, y down, the centre of the top-left pixel is (0, 0). Mas
     segment     box, or points [[x, y]] and labels    frame, keyframe, things: one
     everything  points_per_side, least_predicted_iou, frame, keyframe, things: all
                 least_stability (all optional)
+    sessions                                          sessions: [{stream, source, state, reason}], engine
+    session.open  session: {stream, source, ...}      stream: it is published from now on
+    session.close stream                              stream: nothing is published under this name any more
+
+The last three are for a host of many sessions; with one, `stream` names the wearer in every other request.
 
 `segment` and `everything` work on the newest keyframe, in whose pixels they answer: `frame` names it. Each of `things`
 is {object, predicted_iou, stability, box, area, mask}; when the gaze comes to that object, the stream has the same id.
@@ -38,6 +43,7 @@ from engines.automatic_masks import AutomaticMask, AutomaticSettings
 from realtime.comms.envelope import VERSION, unpack_msgpack
 from realtime.comms.keys import Permission
 from realtime.comms.mask_encoding import encode_mask
+from realtime.comms.session_requests import CloseSessionRequest, OpenSessionRequest, SessionsRequest, StreamName
 from realtime.errors import WireError
 from realtime.validation import read_value
 
@@ -161,20 +167,32 @@ Request = (
     | HistoryRequest
     | SegmentRequest
     | EverythingRequest
+    | SessionsRequest
+    | OpenSessionRequest
+    | CloseSessionRequest
 )
 
 _FIELDS: dict[str, type] = {
     "status": StatusRequest, "hold": HoldRequest, "release": ReleaseRequest, "alternative": AlternativeRequest,
     "confirm": ConfirmRequest, "word": SetWordRequest,
     "snapshot": SnapshotRequest, "history": HistoryRequest, "segment": _SegmentFields, "everything": _GridFields,
+    "sessions": SessionsRequest, "session.open": OpenSessionRequest, "session.close": CloseSessionRequest,
 }  # fmt: skip
-"""The fields of each request besides `v` and `ask`."""
+"""The fields of each request besides `v`, `ask` and `stream`."""
+
+
+@dataclass(frozen=True, slots=True)
+class AddressedRequest:
+    """Holds a request and the stream that it is about; None where it names none."""
+
+    request: Request
+    stream: str | None
 
 
 def required_permission(request: Request) -> Permission | None:
     """Return what a client must be allowed for a request; None for those that only read what is published, too."""
     match request:
-        case StatusRequest() | HistoryRequest():
+        case StatusRequest() | HistoryRequest() | SessionsRequest():
             return None
         case SnapshotRequest():
             return "pictures"
@@ -184,12 +202,22 @@ def required_permission(request: Request) -> Permission | None:
 
 def read_request(payload: bytes) -> Request:
     """Read a request; raises `WireError` with the value and what was expected."""
+    return _read_fields(_map(payload))
+
+
+def read_addressed_request(payload: bytes) -> AddressedRequest:
+    """Read a request and the stream that it is about; raises `WireError`."""
     fields = _map(payload)
+    stream = read_value(fields.get("stream"), StreamName | None, WireError, "stream")  # type: ignore[arg-type]
+    return AddressedRequest(_read_fields(fields), stream)
+
+
+def _read_fields(fields: dict[str, Any]) -> Request:
     ask = fields.get("ask")
     if not isinstance(ask, str) or ask not in _FIELDS:
         raise WireError(f"ask is {ask!r:.40}; known are {', '.join(_FIELDS)}")
     known = get_annotations(_FIELDS[ask])
-    if unknown := fields.keys() - {"v", "ask", *known}:  # a mistyped name must not mean the default
+    if unknown := fields.keys() - {"v", "ask", "stream", *known}:  # a mistyped name must not mean the default
         some = ", ".join(sorted(map(repr, unknown)))
         raise WireError(f"{ask} knows no {some:.60}; it knows {', '.join(known) or 'no fields'}")
     if ask == "segment":

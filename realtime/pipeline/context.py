@@ -37,6 +37,7 @@ class PipelineOptions:
     frame_size: (width, height) if known beforehand; the engine is then opened before the sources start, so that no
         frame of a recording is lost while it opens.
     every_frame: the source waits until its last frame was read, instead of replacing it with the newest.
+    max_fps: frames a second that are processed at most; further ones are dropped. 0 for no limit.
     is_cancelled: polled while the pipeline starts; when true, `Pipeline.start` raises KeyboardInterrupt.
     preparation: called for the present step of opening the engine, for `health`.
     wants_overlay: called for every frame; an overlay is drawn and published where it returns True.
@@ -55,6 +56,7 @@ class PipelineOptions:
 
     frame_size: tuple[int, int] | None = None
     every_frame: bool = False
+    max_fps: float = 0.0
     encoding: Encoding = "packbits+zstd"
     is_cancelled: Callable[[], bool] = lambda: False
     preparation: Callable[[], PreparationStep] = PreparationStep

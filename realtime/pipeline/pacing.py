@@ -1,4 +1,4 @@
-"""Decides whether optional work fits into the idle time before the next frame. Pure."""
+"""Decides whether optional work fits into the idle time before the next frame, and which frames are too many. Pure."""
 
 from __future__ import annotations
 
@@ -32,3 +32,34 @@ class IdleBudget:
         """Record that the work was done between these host times."""
         self._cost_ns = running_mean(self._cost_ns, now_ns - begun_ns)
         self._worked_ns = now_ns
+
+
+class FrameLimiter:
+    """Admits frames up to a rate, and a few more after a pause: a token bucket. One thread.
+
+    max_fps: frames a second; 0 admits all.
+    """
+
+    CREDIT = 2.0
+    """Frames that may come at once, so that a stream of the same rate loses none by jitter."""
+    TOLERANCE = 1.05
+    """Clocks of cameras are not exact."""
+
+    def __init__(self, max_fps: float) -> None:
+        self._per_ns = max_fps * self.TOLERANCE / 1e9
+        self._credit, self._last_ns = self.CREDIT, 0
+
+    def admit(self, now_ns: int) -> bool:
+        """Return whether a frame that arrives now is processed."""
+        if not self._per_ns:
+            return True
+        earned = (now_ns - self._last_ns) * self._per_ns
+        self._credit, self._last_ns = min(self.CREDIT, self._credit + earned), now_ns
+        if self._credit < 1:
+            return False
+        self._credit -= 1
+        return True
+
+    def measure_wait_s(self) -> float:
+        """Return the time after which the next frame is admitted, s; 0 where it may come at once."""
+        return max(0.0, 1 - self._credit) / self._per_ns / 1e9 if self._per_ns else 0.0

@@ -24,6 +24,7 @@ from realtime.pipeline.encode_worker import EncodeWorker
 from realtime.pipeline.engine_watch import EngineWatch, OpenEngine
 from realtime.pipeline.health_reporter import HealthReporter
 from realtime.pipeline.overlay_worker import OverlayWorker
+from realtime.pipeline.pacing import FrameLimiter
 from realtime.pipeline.publisher import MessagePublisher
 from realtime.pipeline.track_worker import TrackWorker
 from realtime.pipeline.tracker_log import LoggedTracker, TrackerCall
@@ -53,6 +54,7 @@ class Pipeline:
         self._open_engine, self._make_tracker = open_engine, make_tracker
         self._context = PipelineContext(options or PipelineOptions(), publisher)
         self._frame_size = self._context.options.frame_size
+        self._limiter = FrameLimiter(self._context.options.max_fps)
         self._first_frame = threading.Event()
         self._encode_worker = EncodeWorker(self._context)
         self._track_worker = TrackWorker(self._context, self._encode_worker)
@@ -162,11 +164,16 @@ class Pipeline:
         self._first_frame.set()
         if not context.ready.is_set():
             return  # no thread reads it yet: a start, not a drop
+        if not self._limiter.admit(now_ns()):
+            context.metrics.count_drop("frames.above_max_fps")
+            return
         context.notify(lambda observer: observer.on_frame(frame))
         if context.options.every_frame:
             context.frames.put_when_empty(frame)
         else:
             context.frames.put(frame)
+        if context.options.max_fps and getattr(self._frame_source, "skips_waiting_frames", False):
+            context.stopping.wait(self._limiter.measure_wait_s())  # so that it decodes no frame that is too many
 
     def _on_gaze(self, sample: GazeSample) -> None:
         """Queue a gaze sample; on the source's thread."""

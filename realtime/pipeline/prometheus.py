@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import accumulate
 from typing import Any, get_args
 
@@ -15,6 +15,8 @@ from realtime.pipeline.health import HealthState
 from realtime.pipeline.observers import PipelineObserver
 
 JOIN_S = 1.0
+PROCESS_FIGURES = ("gazecast_memory_bytes", "gazecast_engine")
+"""Figures that the sessions of a process have in common."""
 
 
 class PrometheusExporter(PipelineObserver):
@@ -22,8 +24,8 @@ class PrometheusExporter(PipelineObserver):
 
     name = "metrics"
 
-    def __init__(self, metrics: MetricsRegistry) -> None:
-        """Raises `SettingsError` where the library is not installed."""
+    def __init__(self, metrics: MetricsRegistry, health: HealthMessage | None = None) -> None:
+        """health: the newest so far. Raises `SettingsError` where the library is not installed."""
         try:
             import prometheus_client
             from prometheus_client import core
@@ -33,7 +35,7 @@ class PrometheusExporter(PipelineObserver):
             ) from error
         self._client, self._families = prometheus_client, core
         self._metrics = metrics
-        self._health: HealthMessage | None = None
+        self._health = health
         self.registry = prometheus_client.CollectorRegistry(auto_describe=False)
         self.registry.register(self)
 
@@ -103,10 +105,41 @@ class PrometheusExporter(PipelineObserver):
         return family
 
 
+class SessionsExporter:
+    """Writes the figures of all sessions of a host as Prometheus' text, with the label `session`."""
+
+    name = "metrics"
+
+    def __init__(self, read: Callable[[], Mapping[str, tuple[MetricsRegistry, HealthMessage | None]]]) -> None:
+        """read: returns the registry and the newest `health` of each session by its stream; from any thread.
+
+        Raises `SettingsError` where the library is not installed.
+        """
+        self._read = read
+        self._process = PrometheusExporter(MetricsRegistry())
+        self.registry = self._process.registry
+        self.registry.unregister(self._process)
+        self.registry.register(self)
+
+    def collect(self) -> Iterator[Any]:
+        """Yield the families of figures, for the library."""
+        merged: dict[str, Any] = {}
+        for stream, (metrics, health) in self._read().items():
+            for family in PrometheusExporter(metrics, health).collect():
+                known = merged.setdefault(family.name, family)
+                label = {} if family.name in PROCESS_FIGURES else {"session": stream}
+                samples = [sample._replace(labels={**sample.labels, **label}) for sample in family.samples]
+                if known is family:
+                    family.samples = samples
+                elif label:
+                    known.samples += samples
+        yield from merged.values()
+
+
 class MetricsServer:
     """A server of `/metrics` for runs without a page, between `__init__` and `close`."""
 
-    def __init__(self, address: str, exporter: PrometheusExporter, *, is_open: bool = False) -> None:
+    def __init__(self, address: str, exporter: PrometheusExporter | SessionsExporter, *, is_open: bool = False) -> None:
         """Bind and serve. is_open: other machines may connect, without a password.
 
         Raises `SettingsError` for what is no address, `AccessError` for one that other machines can reach,

@@ -33,6 +33,7 @@ from realtime.comms.requests import (
     object_fields,
     pack_reply,
 )
+from realtime.comms.session_requests import CloseSessionRequest, OpenSessionRequest, SessionsRequest
 from realtime.errors import CommandRejected
 from realtime.pipeline.control import CommandQueue, UserCommand
 from realtime.pipeline.observers import FrameResult
@@ -127,6 +128,8 @@ class RequestHandler:
                 return self._set_word(text or "", seconds)
             case SegmentRequest() | EverythingRequest():
                 return self._segment(request)
+            case SessionsRequest() | OpenSessionRequest() | CloseSessionRequest():
+                raise RequestRefused("this is the run of one wearer; for many: gazecast serve")
 
     def _status(self) -> dict[str, Any]:
         result, keyframe, word = self._result, self.keyframe, self.word

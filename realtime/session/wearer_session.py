@@ -59,12 +59,17 @@ class WearerSession:
         outputs: SessionOutputs,
         engine: SessionEngine,
         progress: ProgressReporter,
+        *,
+        max_fps: float = 0.0,
     ) -> None:
-        """progress: shows what the wearer's word and recording come to. Raises `LearningError` for a bad adapter."""
+        """progress: shows what the wearer's word and recording come to. max_fps: see `PipelineOptions`.
+
+        Raises `LearningError` for a bad adapter.
+        """
         config = apply_adapter(config)
         self._config, self._inputs, self._outputs = config, inputs, outputs
         self._engine, self._progress = engine, progress
-        self._tracker_settings = config.tracker
+        self._tracker_settings, self._max_fps = config.tracker, max_fps
         if config.word:
             outputs.words.put(
                 WordRequest(config.word, reply=lambda answer: progress.show_line(describe_answer(answer)))
@@ -96,6 +101,11 @@ class WearerSession:
         """Whether the frames have ended, as those of a file do, or have failed."""
         return self._pipeline.has_ended
 
+    @property
+    def end_reason(self) -> str:
+        """Why the frames have ended, or failed."""
+        return self._inputs.frames.status().reason
+
     def check_end(self) -> None:
         """Raise `RunFailed` if the frames failed, or the clip ended without a mask."""
         inputs = self._inputs
@@ -120,6 +130,7 @@ class WearerSession:
         return PipelineOptions(
             frame_size=inputs.clip.size if inputs.clip is not None else None,
             every_frame=inputs.is_faster_than_real_time,
+            max_fps=self._max_fps,
             is_cancelled=lambda: engine.is_cancelled,
             preparation=lambda: engine.step,
             encoding=config.publish.encoding,

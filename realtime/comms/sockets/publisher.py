@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 
 import zmq
 
 from realtime.comms.sockets.base import bind
 from realtime.comms.sockets.curve import AccessGuard, ServerAccess, open_guard
+from realtime.comms.stream_filter import stream_prefixes
 from realtime.errors import TransportError
 
 MAX_SUBSCRIPTION_BYTES = 4096
 """Subscribers send nothing but topics."""
+SUBSCRIPTIONS_S = 0.05
+"""How often subscriptions are read: many streams ask for each of their frames."""
 
 
 class PublisherSocket:
@@ -33,7 +38,7 @@ class PublisherSocket:
         self._socket.set(zmq.LINGER, 0)
         self._socket.set(zmq.SNDHWM, queue)
         self._socket.set(zmq.MAXMSGSIZE, MAX_SUBSCRIPTION_BYTES)
-        self._subscriptions: set[bytes] = set()
+        self._subscriptions, self._read_s = frozenset[bytes](), -math.inf
         self._guard: AccessGuard | None = None
         try:
             self._guard = open_guard(self._context, self._socket, endpoint, access)
@@ -59,27 +64,38 @@ class PublisherSocket:
             self._socket.send(message, zmq.NOBLOCK)
             return True
 
-    def has_subscriber(self, topic: str) -> bool:
-        """Return whether `topic` has a subscriber, so that unread messages need not be encoded."""
-        message = topic.encode("ascii") + b"\0"
-        with self._lock:
-            return any(message.startswith(prefix) for prefix in self._prefixes())
+    def has_subscriber(self, topic: str, stream: str | None = None) -> bool:
+        """Return whether a topic has a subscriber, so that unread messages need not be encoded.
+
+        stream: of that one; None for any.
+        """
+        message, known = topic.encode("ascii") + b"\0", self._read_subscriptions()
+        if any(message.startswith(prefix) for prefix in known):
+            return True
+        if stream is None:
+            return any(prefix.startswith(message) for prefix in known)
+        return stream_prefixes(topic, stream)[0] in known
 
     @property
     def has_subscribers(self) -> bool:
         """Whether any topic has a subscriber."""
-        with self._lock:
-            return bool(self._prefixes())
+        return bool(self._read_subscriptions())
 
     @property
     def refused_peers(self) -> int:
         """Number of handshakes that failed."""
         return self._guard.refused if self._guard is not None else 0
 
-    def _prefixes(self) -> set[bytes]:
-        while not self._socket.closed and self._socket.poll(0):
-            change = self._socket.recv()
-            (self._subscriptions.add if change[:1] == b"\x01" else self._subscriptions.discard)(change[1:])
+    def _read_subscriptions(self) -> frozenset[bytes]:
+        """Return the prefixes that are subscribed to; those of `SUBSCRIPTIONS_S` ago, without a wait for senders."""
+        if time.monotonic() - self._read_s < SUBSCRIPTIONS_S:
+            return self._subscriptions
+        with self._lock:
+            found = set(self._subscriptions)
+            while not self._socket.closed and self._socket.poll(0):
+                change = self._socket.recv()
+                (found.add if change[:1] == b"\x01" else found.discard)(change[1:])
+            self._subscriptions, self._read_s = frozenset(found), time.monotonic()
         return self._subscriptions
 
     def close(self, linger_s: float = 0.0) -> None:

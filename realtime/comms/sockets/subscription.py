@@ -10,11 +10,14 @@ import zmq
 from realtime.comms.keys import ClientAccess
 from realtime.comms.sockets.base import MAX_MESSAGE_BYTES, connect, whole_ms
 from realtime.comms.sockets.curve import HandshakeMonitor
+from realtime.comms.stream_filter import stream_prefixes
 from realtime.errors import AccessError, TransportError
 
 _REFUSAL_S = 0.1
 """libzmq reports CONNECT_RETRIED within a millisecond of losing a peer, and never after it rejected one."""
 _REBUILD_EVERY_S = 0.5
+FILTERED_QUEUE = 256
+"""Messages of one stream that wait while a subscriber is busy: eight seconds of masks."""
 _REJECTION_EVENTS = (
     zmq.Event.DISCONNECTED,
     zmq.Event.HANDSHAKE_FAILED_PROTOCOL,
@@ -110,7 +113,8 @@ class RebuildingSubscriber:
 class TopicSubscription(RebuildingSubscriber):
     """A subscription to one topic of a `PublisherSocket`, used by one thread.
 
-    newest_only: keep only the newest message (CONFLATE); otherwise messages beyond `queue` waiting ones are lost.
+    stream: receive that one only; None for all. newest_only: keep only the newest message (CONFLATE); otherwise
+    messages beyond `queue` waiting ones are lost.
     """
 
     def __init__(
@@ -118,6 +122,7 @@ class TopicSubscription(RebuildingSubscriber):
         endpoint: str,
         topic: str,
         *,
+        stream: str | None = None,
         newest_only: bool = True,
         queue: int = 64,
         max_bytes: int = MAX_MESSAGE_BYTES,
@@ -125,8 +130,13 @@ class TopicSubscription(RebuildingSubscriber):
     ) -> None:
         """Connect now or as soon as the publisher appears; raises `TransportError` for an invalid address."""
         self._prefix = topic.encode("ascii") + b"\0"
-        options: dict[int, int] = {zmq.CONFLATE: 1} if newest_only else {zmq.RCVHWM: queue}
-        super().__init__(endpoint, [self._prefix], {**options, zmq.MAXMSGSIZE: max_bytes}, access)
+        # CONFLATE would keep the last of several prefixes only, too.
+        self._drained = FILTERED_QUEUE if newest_only and stream is not None else 0
+        options: dict[int, int] = {zmq.RCVHWM: self._drained or queue}
+        if newest_only and not self._drained:
+            options = {zmq.CONFLATE: 1}
+        prefixes = [self._prefix] if stream is None else stream_prefixes(topic, stream)
+        super().__init__(endpoint, prefixes, {**options, zmq.MAXMSGSIZE: max_bytes}, access)
 
     def receive(self, timeout_s: float) -> bytes | None:
         """Return the payload behind topic and NUL, or None after the timeout.
@@ -136,7 +146,20 @@ class TopicSubscription(RebuildingSubscriber):
         until = time.monotonic() + timeout_s
         while True:
             parts = self.receive_parts(max(0.0, until - time.monotonic()))
+            if parts is not None and self._drained:
+                parts = self._skip_to_newest(parts)
             if parts is None:
                 return None
             if len(parts) == 1 and parts[0].startswith(self._prefix):
                 return parts[0][len(self._prefix) :]
+
+    def _skip_to_newest(self, parts: list[bytes]) -> list[bytes]:
+        """Return the newest of the waiting messages; none of a full queue, which are old, but a new connection."""
+        for _ in range(self._drained):
+            try:
+                parts = self._socket.recv_multipart(zmq.NOBLOCK)
+            except zmq.Again:
+                return parts
+        self.close()
+        self._build()
+        return []

@@ -40,6 +40,8 @@ class PupilFrames(PupilSource):
     """
 
     _hint = FORMAT_HINT
+    skips_waiting_frames = True
+    """Whether `on_frame` may wait: only the newest of the frames that came meanwhile is decoded."""
 
     def __init__(self, host: str, port: int = DEFAULT_PORT) -> None:
         super().__init__(host, port, "frame.world", queue=16)

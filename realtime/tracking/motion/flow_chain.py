@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any
 
 import cv2
@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines import Floats, Letterbox
+from realtime.tracking.lazy_value import LazyValue
 from realtime.types import Mask
 
 Grey = NDArray[np.uint8]
@@ -79,7 +80,7 @@ class FlowChain:
         h, w = self.displacement.shape[:2]
         return np.array([w / self.size[0], h / self.size[1]], np.float32)
 
-    @cached_property
+    @LazyValue
     def similarity(self) -> Floats:
         """(h / 2, w / 2) structural similarity of the newest frame and the warped older one."""
         h, w = self.displacement.shape[:2]
@@ -90,7 +91,7 @@ class FlowChain:
         )
         return structural_similarity(now, then)
 
-    @cached_property
+    @LazyValue
     def trust(self) -> float:
         """Trust in the whole map, 0..1: mean similarity, limited by its weakest step."""
         return min(self.weakest, max(0.0, float(self.similarity.mean())))

@@ -1,0 +1,294 @@
+"""Many wearers in one process: real sockets, the fake engine, clips whose objects differ."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engines.fake import open_fake
+from realtime import MaskSubscriber, Requester
+from realtime.comms.messages import HealthMessage, MaskMessage
+from realtime.comms.session_requests import HostedStream
+from realtime.comms.sockets.publisher import PublisherSocket
+from realtime.config.schema import RunConfig
+from realtime.errors import SessionRefused, SettingsError, SourceError, WireError
+from realtime.infra.progress import ProgressReporter
+from realtime.serving import host_requests, hosted_session
+from realtime.serving.capacity import Admission
+from realtime.serving.host_config import HostSettings, read_session
+from realtime.serving.host_engine import HostEngine
+from realtime.serving.host_requests import HostRequests
+from realtime.serving.session_host import SessionHost, assess_host
+from realtime.serving.shared_engine import SharedEngine
+from realtime.session.run_inputs import RunInputs
+from realtime.sources.no_gaze import NoGaze
+from realtime.types import FrameSource, OnEvent, OnFrame, SourceStatus
+from tests.realtime import scene
+from tests.realtime.disc_recognizer import DiscRecognizer
+from tests.realtime.waiting import PATIENCE_S, eventually
+
+SHIFTS = {"anna": -70, "ben": 70}
+"""Rows by which each wearer's disc is above or below the middle: they have no row in common."""
+MIDDLE = scene.SIZE[1] / 2
+DEFAULTS = RunConfig(source="")
+
+
+def write_clip(folder: Path, shift: int) -> dict[str, str]:
+    """Write a clip whose disc is shifted down, with its trace; returns source and gaze."""
+    clip, trace = scene.write_clip(folder, 96, draw=lambda *at: np.roll(scene.picture(*at), shift, axis=0))
+    head, *rows = trace.read_text().splitlines()
+    moved = [
+        f"{time},{x},{float(y) + shift},{confidence}" for time, x, y, confidence in (row.split(",") for row in rows)
+    ]
+    trace.write_text("\n".join([head, *moved]) + "\n")
+    return {"source": f"file:{clip}?loop=1", "gaze": f"trace:{trace}"}
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str]]:
+    """Settings of two wearers, whose discs are in different places."""
+    return {
+        stream: {"stream": stream, **write_clip(tmp_path_factory.mktemp(stream), shift)}
+        for stream, shift in SHIFTS.items()
+    }
+
+
+@dataclass
+class OpenHost:
+    host: SessionHost
+    requests: HostRequests
+    endpoint: str
+    fitting: list[int]
+
+    def open(self, **settings: object) -> None:
+        self.host.open_session(read_session(DEFAULTS, settings, "a test"))
+
+
+@pytest.fixture
+def opened() -> Iterator[OpenHost]:
+    engine = HostEngine(SharedEngine(*open_fake()), lambda: None, DiscRecognizer)
+    socket = PublisherSocket("tcp://127.0.0.1:0")
+    fitting = [16]  # what is measured here depends on the machine
+
+    def admit(open_count: int) -> Admission:
+        return Admission(open_count < fitting[0], fitting[0], f"a picture takes 400 ms: {fitting[0]} fit")
+
+    engine.share.admit = admit  # type: ignore[method-assign]
+    engine.share.find_overload = lambda: ""  # type: ignore[method-assign]
+    host = SessionHost(HostSettings(), socket, engine, ProgressReporter())
+    requests = HostRequests("tcp://127.0.0.1:0", host, DEFAULTS)
+    host.start()
+    try:
+        yield OpenHost(host, requests, socket.endpoint, fitting)
+    finally:
+        requests.close()
+        host.close()
+        engine.close()
+        socket.close()
+
+
+def receive(subscriber: MaskSubscriber, count: int) -> list[MaskMessage]:
+    """Receive so many masks of the model."""
+    found: list[MaskMessage] = []
+
+    def has_all() -> bool:
+        message = subscriber.newest(timeout_s=1)
+        if message is not None and message.mask is not None and message.object:
+            found.append(message)
+        return len(found) >= count
+
+    eventually(has_all, f"{count} masks")
+    return found
+
+
+def fits(message: MaskMessage, stream: str) -> bool:
+    """Whether a mask is on the side where this wearer's disc is."""
+    assert message.mask is not None
+    return bool((np.nonzero(message.mask)[0].mean() - MIDDLE) * SHIFTS[stream] > 0)
+
+
+def test_every_mask_fits_the_clip_of_its_stream_also_after_its_session_was_opened_anew(opened, clips):
+    for settings in clips.values():
+        opened.open(**settings)
+    with MaskSubscriber(opened.endpoint) as everything, MaskSubscriber(opened.endpoint, stream="ben") as ben:
+        eventually(lambda: {message.stream for message in receive(everything, 4)} == {"anna", "ben"}, "both")
+        assert all(fits(message, message.stream) for message in receive(everything, 30))
+        assert {message.stream for message in receive(ben, 10)} == {"ben"}
+        opened.host.close_session("ben")
+        receive(everything, 10)  # what was on its way
+        drain(ben)
+        assert {message.stream for message in receive(everything, 10)} == {"anna"}
+        assert ben.newest(timeout_s=0) is None
+        # the other wearer's clip under the same name: nothing of the old session may be left
+        opened.open(**{**clips["anna"], "stream": "ben"})
+        first = receive(ben, 10)
+        assert first[0].object == 1
+        assert [message.seq for message in first] == sorted({message.seq for message in first})
+        assert all(fits(message, "anna") for message in first)
+
+
+def drain(subscriber: MaskSubscriber) -> None:
+    while subscriber.newest(timeout_s=0) is not None:
+        pass
+
+
+def test_sessions_are_opened_listed_and_closed_by_requests(opened, clips):
+    with Requester(opened.requests.endpoint, timeout_s=PATIENCE_S) as requester:
+        assert requester.sessions() == []
+        with pytest.raises(WireError, match="no session is called 'anna'; there are none"):
+            requester.close_session("anna")
+        requester.open_session(**clips["anna"])
+        with pytest.raises(WireError, match="two sessions are called anna"):
+            requester.open_session(**clips["anna"])
+        with pytest.raises(WireError, match="unknown setting sorce; did you mean source"):
+            requester.open_session("ben", sorce="x")
+        with pytest.raises(WireError, match="all sessions of a host share one"):
+            requester.open_session("ben", source="camera:0", engine={"backend": "torch"})
+        with pytest.raises(WireError, match=r"no/such\.mp4"):
+            requester.open_session("ben", source="file:no/such.mp4", gaze="none", word="cup")
+        eventually(lambda: [each.state for each in requester.sessions()] == ["running"], "the session")
+        requester.close_session("anna")
+        assert requester.sessions() == []
+
+
+def test_a_request_is_answered_by_the_session_of_its_stream(opened, clips):
+    for settings in clips.values():
+        opened.open(**settings)
+    endpoint = opened.requests.endpoint
+    with Requester(endpoint, timeout_s=PATIENCE_S) as nobody, Requester(endpoint, stream="ben", timeout_s=60) as ben:
+        with pytest.raises(WireError, match="name a stream; there are anna, ben"):
+            nobody.status()
+        eventually(lambda: ben.status()["state"] == "locked", "an object")
+        object_id = ben.hold()
+        with Requester(endpoint, stream="anna", timeout_s=PATIENCE_S) as anna:
+            assert (anna.status()["held"], ben.status()["held"]) == (False, True)
+            assert (anna.status()["stream"], ben.status()["stream"]) == ("anna", "ben")
+        assert ben.history(object_id)[0].stream == "ben"
+
+
+def test_a_session_beyond_capacity_is_refused_with_the_number_that_fits(opened, clips):
+    opened.fitting[0] = 1
+    opened.open(**clips["anna"])
+    with pytest.raises(SessionRefused, match="no room for one more: a picture takes 400 ms: 1 fit"):
+        opened.open(**clips["ben"])
+    opened.host.close_session("anna")
+    opened.open(**clips["ben"])
+
+
+class HangingFrames(FrameSource):
+    """Frames that never come, and whose stop hangs, or whose start fails."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self._error, self.released = error, threading.Event()
+
+    def start(self, on_frame: OnFrame, on_event: OnEvent | None = None) -> None:
+        if self._error is not None:
+            raise self._error
+
+    def stop(self) -> None:
+        self.released.wait(PATIENCE_S)
+
+    def status(self) -> SourceStatus:
+        return SourceStatus("connecting", "nothing there", 0, {})
+
+
+def test_a_session_that_hangs_or_fails_touches_no_other(opened, clips, monkeypatch):
+    opened.open(**clips["anna"])
+    hanging, failing = HangingFrames(), HangingFrames(OSError("no driver"))
+    for stream, frames in (("ben", hanging), ("carl", failing)):
+        inputs = RunInputs(frames, NoGaze(), None, None, None, None)
+        with monkeypatch.context() as patch:
+            patch.setattr(hosted_session, "open_run_inputs", lambda *_, inputs=inputs, **__: inputs)
+            opened.open(stream=stream, source="camera:0" if stream == "ben" else "camera:1", gaze="none")
+    listed = {each.stream: each for each in opened.host.list_streams()}
+    eventually(lambda: {each.stream: each for each in opened.host.list_streams()}["carl"].state == "failed", listed)
+    failed = next(each for each in opened.host.list_streams() if each.stream == "carl")
+    assert failed.reason == "no driver"
+    closing = threading.Thread(target=opened.host.close_session, args=("ben",))
+    closing.start()
+    with MaskSubscriber(opened.endpoint, ("mask", "health"), stream="anna") as subscriber:
+        assert len(receive(subscriber, 5)) == 5
+    closing.join(PATIENCE_S)
+    hanging.released.set()
+    failing.released.set()
+    assert [each.stream for each in opened.host.sessions()] == ["anna"]
+
+
+def test_a_session_whose_clip_ends_is_listed_and_its_name_is_free(opened, clips):
+    once = {**clips["anna"], "source": clips["anna"]["source"].removesuffix("?loop=1")}
+    opened.open(**once)
+    eventually(lambda: not opened.host.sessions(), "the end")
+    (ended,) = opened.host.list_streams()
+    assert (ended.state, "was played to its end" in ended.reason) == ("ended", True)
+
+    def is_reopened() -> bool:
+        try:
+            opened.open(**once)
+        except (SessionRefused, SettingsError):  # still being closed
+            return False
+        return True
+
+    eventually(is_reopened, "the name")
+
+
+def test_the_host_publishes_its_own_health_with_the_state_of_each_session(opened, clips):
+    opened.open(**clips["anna"])
+    with MaskSubscriber(opened.endpoint, ("health",), stream="host") as subscriber:
+        seen: list[HealthMessage] = []
+
+        def is_running() -> bool:
+            if (message := subscriber.newest("health")) is not None:
+                seen.append(message)
+            return bool(seen) and seen[-1].sessions == {"anna": "running"}
+
+        eventually(is_running, "the session in health")
+    assert (seen[-1].stream, seen[-1].state) == ("host", "running")
+
+
+def test_clients_with_keys_open_no_files_of_the_host(opened, clips):
+    for settings, expected in (
+        (clips["anna"], "may not open files of the host"),
+        (
+            {"stream": "a", "source": "pupil://10.0.0.5", "record": {"file": "x"}},
+            "may not choose 'record', only stream",
+        ),
+        ({"stream": "a", "source": "pupil://10.0.0.5", "gaze": "x.csv"}, "may not open files of the host"),
+    ):
+        request = host_requests.OpenSessionRequest(dict(settings))
+        with pytest.raises(SessionRefused, match=expected):
+            opened.requests._read_session(request, "a" * 64)
+    request = host_requests.OpenSessionRequest({"stream": "a", "source": "pupil://10.0.0.5", "word": "cup"})
+    assert opened.requests._read_session(request, "a" * 64).word == "cup"
+
+
+@pytest.mark.parametrize(
+    ("states", "overload", "expected"),
+    [
+        ((), "", ("idle", "no session")),
+        (("running", "starting"), "", ("running", "")),
+        (("starting", "idle"), "", ("starting", "")),
+        (("idle", "ended"), "", ("idle", "")),
+        (("running", "failed"), "", ("degraded", "s1: failed")),
+        (("running",), "keyframes are 900 ms old", ("degraded", "keyframes are 900 ms old")),
+    ],
+)
+def test_the_state_of_a_host_follows_from_its_sessions(states, overload, expected):
+    streams = [HostedStream(f"s{number}", "camera:0", state, "") for number, state in enumerate(states)]
+    assert assess_host(streams, overload) == expected
+
+
+def test_an_invalid_source_leaves_nothing_open(opened):
+    with pytest.raises(SourceError):
+        opened.open(stream="anna", source="file:no/such.mp4", gaze="none", word="cup")
+    assert opened.host.list_streams() == []
+    assert not [thread for thread in threading.enumerate() if "anna" in thread.name]
+
+
+def test_missing_path_is_no_session(tmp_path: Path, opened):
+    with pytest.raises(SettingsError, match="has no source"):
+        opened.open(stream="anna")
