@@ -100,6 +100,7 @@ class EngineClient:
 
     def __init__(self, engine: HostEngine, stream: str, progress: ProgressReporter) -> None:
         self._engine, self._stream, self._progress = engine, stream, progress
+        self.work_slots = engine.share.work_slots
         self.is_cancelled = False
         """Whether the session shall not start any more."""
 

@@ -11,6 +11,7 @@ from engines.recognition.base import ObjectRecognizer
 from realtime.config.schema import RunConfig, select_recorded_settings, to_toml
 from realtime.errors import RunFailed
 from realtime.infra.progress import PreparationStep, ProgressReporter
+from realtime.infra.work_slots import WorkSlots
 from realtime.pipeline.context import PipelineOptions
 from realtime.pipeline.engine_watch import FallbackEngine
 from realtime.pipeline.pipeline import Pipeline
@@ -36,6 +37,10 @@ class SessionEngine(Protocol):
 
     def open_word_recognizer(self) -> ObjectRecognizer:
         """Open what searches for words; raises `EngineError` where there is none."""
+
+    @property
+    def work_slots(self) -> WorkSlots:
+        """Limits how many sessions of this engine track at a time."""
 
     @property
     def step(self) -> PreparationStep:
@@ -131,6 +136,7 @@ class WearerSession:
             frame_size=inputs.clip.size if inputs.clip is not None else None,
             every_frame=inputs.is_faster_than_real_time,
             max_fps=self._max_fps,
+            work_slots=engine.work_slots,
             is_cancelled=lambda: engine.is_cancelled,
             preparation=lambda: engine.step,
             encoding=config.publish.encoding,
