@@ -169,9 +169,9 @@ def test_a_request_is_answered_by_the_session_of_its_stream(opened, clips):
     for settings in clips.values():
         opened.open(**settings)
     endpoint = opened.requests.endpoint
-    with Requester(endpoint, timeout_s=PATIENCE_S) as nobody:
-        with pytest.raises(WireError, match="name a stream; there are anna, ben"):
-            nobody.status()
+    refused = pytest.raises(WireError, match="name a stream; there are anna, ben")
+    with Requester(endpoint, timeout_s=PATIENCE_S) as nobody, refused:
+        nobody.status()
     for stream, shift in SHIFTS.items():
         with Requester(endpoint, stream=stream, timeout_s=PATIENCE_S) as wearer:
             eventually(lambda wearer=wearer: wearer.status()["keyframe"], "a keyframe")
