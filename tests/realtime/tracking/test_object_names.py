@@ -19,9 +19,13 @@ SIZE = 1024, 1024
 NAMES = "cup", "bowl", "dog"
 
 
+class NamedKeyframe(SimpleNamespace):
+    """Can be referred to weakly."""
+
+
 def keyframe(index, objects):
     recognition = DetectedObjects(NAMES, objects, SIZE)
-    return SimpleNamespace(index=index, received_ns=index, size=SIZE, recognition=recognition)
+    return NamedKeyframe(index=index, received_ns=index, size=SIZE, recognition=recognition)
 
 
 def recognized(box, **scores):
@@ -91,7 +95,7 @@ def test_named_objects_keep_no_keyframe():
     for number in range(9):
         key = keyframe(number, (recognized(MUG, cup=0.8),))
         namer.name_object(number, shown_on(key, MUG))
-        memory.append(weakref.ref(key.recognition))
+        memory.append(weakref.ref(key))
     del key
     gc.collect()
     assert sum(each() is not None for each in memory) <= 1  # the newest
