@@ -71,6 +71,7 @@ class Timeline:
     """An index of a recording. One thread may `read` while others query.
 
     objects: in the order in which they were first fixated, without labels. visits: to them, in order.
+    confirmations: (time, object) of the wearer's, with times as in a `TimelineMoment`.
     """
 
     def __init__(self, path: Path, identity: Path | None = None) -> None:
@@ -91,6 +92,8 @@ class Timeline:
         self._first_ns: int | None = None
         self.objects: list[VisitedObject] = []
         self.visits: list[Visit] = []
+        self.confirmations: list[tuple[int, int]] = []
+        self._last_confirmation = 0
         self._reading = threading.Lock()
         self._blocks: OrderedDict[int, tuple[set[int], dict[tuple[str, int], RecordingEntry]]] = OrderedDict()
         if next(self.recording.read_frames(), None) is None:
@@ -274,6 +277,9 @@ class Timeline:
         self._masks[number] = mask.entry.log_ns
         self._objects[number] = mask.object if mask.shows_object else 0
         since_ns = self._times[number]
+        if mask.confirmed is not None and mask.confirmed.number != self._last_confirmation:
+            self._last_confirmation = mask.confirmed.number
+            self.confirmations.append((since_ns, mask.object))
         with self._lock:
             continues = False
             if self._spans:

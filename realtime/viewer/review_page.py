@@ -172,11 +172,12 @@ class ReviewPage(PageHost):
         objects = [
             {
                 "object": one.object, "seconds": round(one.seconds, 2), "masks": one.masks, "visits": one.visits,
-                "best_n": one.best_number, "version": one.version, "corrected": one.corrected,
+                "name": one.visited.label if one.visited is not None else "", "best_n": one.best_number, "version": one.version, "corrected": one.corrected,
             }
             for one in self._objects.list_all()
         ]  # fmt: skip
-        return {"spans": spans, "objects": objects, **self._objects.describe_corrections()}
+        confirmed = [[round(at_ns / 1e6), number] for at_ns, number in list(timeline.confirmations)]
+        return {"spans": spans, "objects": objects, "confirmed": confirmed, **self._objects.describe_corrections()}
 
     def _broadcast(self, text: str) -> None:
         self._server.broadcast(text, self)

@@ -25,6 +25,7 @@ INKS = (chart.BLUE, chart.VERMILLION, chart.GREEN, chart.LILAC, chart.SKY)
 LATENCIES = (("gaze_to_mask", "Gaze to mask"), ("frame_to_mask", "Frame to mask"), ("keyframe_age", "Keyframe age"))
 WIDTH, LEFT, RIGHT = 1180, 170, 1000
 LANE = 22
+CONFIRMED = "◆"
 MAP_WIDTH = 560
 MINUTES_FROM_S = 600.0
 _COLUMNS = (RIGHT + 50, RIGHT + 100, RIGHT + 150)
@@ -106,15 +107,21 @@ def _draw_objects(
 ) -> None:  # fmt: skip
     chart.write(figure, LEFT, top + 14, "Objects", size=chart.NORMAL, bold=True)
     chart.write(figure, RIGHT + 150, top + 14, "seconds", color=chart.FAINT, align="right")
+    if summary.confirmations:
+        chart.write(figure, LEFT + 90, top + 14, f"{CONFIRMED} confirmed by the wearer", color=chart.FAINT)
     if not lanes:
         text = "No fixation was long enough to show an object."
         chart.write(figure, LEFT, top + 42, text, size=12, color=chart.FAINT)
     for number, (objects, spans) in enumerate(lanes):
         y = top + 26 + LANE * number
-        name = name_object(objects[0], labels) if len(objects) == 1 else f"{len(objects)} others"
+        known = summary.recognized.get(objects[0], "")
+        name = name_object(objects[0], labels, known) if len(objects) == 1 else f"{len(objects)} others"
         chart.write(figure, LEFT - 10, y + LANE - 7, chart.shorten(name, LEFT - 50, 12), size=12, align="right")
         strip = figures.draw_state_strip(spans, _end_s(summary), RIGHT - LEFT, LANE - 8, chart.PAPER)
         chart.paste(figure, LEFT, y + 3, strip)
+        for at_s in (at_s for at_s, confirmed in summary.confirmations if confirmed in objects):
+            x = LEFT + at_s / _end_s(summary) * (RIGHT - LEFT)
+            chart.write(figure, x, y + LANE - 6, CONFIRMED, size=12, color=chart.INK, align="center")
         chart.write(figure, RIGHT + 150, y + LANE - 7, f"{figures.sum_durations(spans):.1f}", size=12, align="right")
     _time_axes(figure, top + 26, LANE * max(1, len(lanes)), summary, grid=False)
 

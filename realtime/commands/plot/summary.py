@@ -44,6 +44,7 @@ class RecordingSummary:
     `frame_to_mask` of all; empty where the run had its frames' own time. rates: Hz by name;
     dropped: count since the last health. gaze: (rows, GRID) count of samples in each cell of the frame; radius: their
     median error radius, cells; samples: their count, outside: the count of those outside the frame.
+    recognized: what each object was recognized as at last. confirmations: (time, object) of the wearer's.
     """
 
     span_s: float = 0.0
@@ -56,6 +57,8 @@ class RecordingSummary:
     radius: float = 0.0
     samples: int = 0
     outside: int = 0
+    recognized: dict[int, str] = field(default_factory=dict)
+    confirmations: list[tuple[float, int]] = field(default_factory=list)
     frames: int = 0
     picture: Image | None = None
 
@@ -77,6 +80,7 @@ class _SummaryBuilder:
         self._gaze = array("d")  # x, y and whether they are shares of the frame, which may have no size yet
         self._radii: list[float] = []
         self._last: MaskEvent | None = None
+        self._last_confirmation = 0
         # drops before a recording that began in the middle of a run do not count
         self._counts: dict[str, int] | None = {} if about.from_start else None
 
@@ -130,6 +134,11 @@ class _SummaryBuilder:
         self._end_span(event)
         self._last = event
         self._radii.append(event.gaze.radius)
+        if event.recognized:
+            self._summary.recognized[event.object] = event.recognized
+        if event.confirmed is not None and event.confirmed.number != self._last_confirmation:
+            self._last_confirmation = event.confirmed.number
+            self._summary.confirmations.append((at_s, event.object))
         if not self._summary.timed:
             return
         self._add_latency("frame_to_mask", at_s, event.published_ns - event.at_ns)
@@ -166,7 +175,7 @@ class _SummaryBuilder:
             self._summary.dropped.setdefault(name, []).append((at_s, max(0.0, more)))
 
 
-def name_object(number: int, labels: Mapping[int, ObjectLabel]) -> str:
-    """Name an object by its number and its label."""
+def name_object(number: int, labels: Mapping[int, ObjectLabel], recognized: str = "") -> str:
+    """Name an object by its number and its label, or by what it was recognized as."""
     label = labels.get(number, ObjectLabel())
-    return f"{number} {label.text}".strip() + ("" if label.keep else " (dropped)")
+    return f"{number} {label.text or recognized}".strip() + ("" if label.keep else " (dropped)")

@@ -31,6 +31,7 @@ export class ObjectList {
     for (const each of objects) {
       const row = this.rows.get(each.object) ?? this.addRow(each.object);
       row.object = each;
+      row.input.placeholder = this.name(each.object, each.name);
       if (row.details.textContent !== each.details) row.details.textContent = each.details;
       const url = this.thumbnail(each);
       row.image.hidden = !url;

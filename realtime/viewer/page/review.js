@@ -18,7 +18,7 @@ const $ = (id) => document.getElementById(id);
 const state = {
   hello: null, // the recording's metadata
   timeline: { share: 0, length_ms: 0, read_ms: 0, frames: 0, damaged: 0, error: "" }, // the last message of this kind
-  spans: [], objects: [], corrected: [], anchors: [], // of timeline.json
+  spans: [], objects: [], corrected: [], anchors: [], confirmed: [], // of timeline.json
   selected: null, // number of the selected object
 };
 
@@ -108,7 +108,7 @@ function draw(now) {
     timeline.draw({
       spans: state.spans, states: state.hello.states, lengthMs, positionMs: player.positionMs, readMs,
       isKept: (object) => objects.label(object).keep, selected: state.selected,
-      corrected: state.corrected, anchors: state.anchors,
+      corrected: state.corrected, anchors: state.anchors, confirmed: state.confirmed,
     });
     $("time").textContent = formatTime(player.positionMs);
     $("length").textContent = `of ${formatTime(lengthMs)}`;

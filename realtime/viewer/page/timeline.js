@@ -45,9 +45,9 @@ export class Timeline {
    *
    * spans: [start, end, object, state number]. isKept(object): false for one that was dropped. readMs: the end of the
    * part of the file that was read. corrected: [start, end, object] of corrected masks; anchors: [time, object] of those
-   * that were corrected themselves.
+   * that were corrected themselves. confirmed: [time, object] of the wearer's confirmations.
    */
-  draw({ spans, states, lengthMs, readMs, isKept, selected, positionMs, corrected = [], anchors = [] }) {
+  draw({ spans, states, lengthMs, readMs, isKept, selected, positionMs, corrected = [], anchors = [], confirmed = [] }) {
     const { canvas, ctx } = this, ratio = pixelRatio();
     const width = Math.round(canvas.clientWidth * ratio), height = Math.round(canvas.clientHeight * ratio);
     if (!width || !height) return;
@@ -55,7 +55,7 @@ export class Timeline {
     if (canvas.width !== width || canvas.height !== height || !this.background) {
       Object.assign(canvas, { width, height });
       this.background = new OffscreenCanvas(width, height);
-      this.drawBackground(this.background.getContext("2d"), width, height, ratio, { spans, states, readMs, isKept, selected, corrected, anchors });
+      this.drawBackground(this.background.getContext("2d"), width, height, ratio, { spans, states, readMs, isKept, selected, corrected, anchors, confirmed });
     }
     ctx.drawImage(this.background, 0, 0);
     const x = Math.round((positionMs / this.lengthMs) * (width - 2 * ratio)) + ratio;
@@ -68,7 +68,7 @@ export class Timeline {
     canvas.setAttribute("aria-valuetext", formatTime(positionMs));
   }
 
-  drawBackground(ctx, width, height, ratio, { spans, states, readMs, isKept, selected, corrected, anchors }) {
+  drawBackground(ctx, width, height, ratio, { spans, states, readMs, isKept, selected, corrected, anchors, confirmed }) {
     const x = (ms) => (ms / this.lengthMs) * width;
     ctx.fillStyle = themeColour("--panel");
     ctx.fillRect(0, 0, width, height);
@@ -89,11 +89,24 @@ export class Timeline {
     ctx.fillStyle = stateColour("corrected");
     for (const [start, end] of corrected) ctx.fillRect(x(start), ratio, Math.max(ratio, x(end) - x(start)), 3 * ratio);
     for (const [at] of anchors) ctx.fillRect(x(at) - ratio, 0, 3 * ratio, top + 2 * ratio);
+    for (const [at] of confirmed) this.drawConfirmation(ctx, x(at), (top + middle) / 2, 5 * ratio);
     if (readMs < this.lengthMs) {
       ctx.fillStyle = themeColour("--line"); // not read yet
       ctx.fillRect(x(readMs), 0, width, height);
     }
     this.drawTicks(ctx, width, height, ratio, bottom);
+  }
+
+  /** Draws a diamond, which is visible on all colours. */
+  drawConfirmation(ctx, x, y, size) {
+    ctx.beginPath();
+    for (const [dx, dy] of [[0, -size], [size, 0], [0, size], [-size, 0]]) ctx.lineTo(x + dx, y + dy);
+    ctx.closePath();
+    ctx.fillStyle = "#fff";
+    ctx.fill();
+    ctx.strokeStyle = "#000";
+    ctx.lineWidth = size / 4;
+    ctx.stroke();
   }
 
   drawTicks(ctx, width, height, ratio, bottom) {

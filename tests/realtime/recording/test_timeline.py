@@ -11,6 +11,7 @@ from realtime.errors import RecordingError
 from realtime.recording.reader import RecordingReader
 from realtime.recording.timeline import BLOCK_FRAMES, MAX_CARRIED_NS, Timeline
 from realtime.recording.writer import RecordingFile
+from realtime.types import Confirmation
 from tests.realtime.recording import object_recordings
 from tests.realtime.recording.object_recordings import STEP_NS, Shown, mask_of, run
 from tests.realtime.recording.object_recordings import record as recorded
@@ -134,3 +135,10 @@ def test_a_moment_reads_its_own_chunks_only(tmp_path: Path, monkeypatch: pytest.
     for number in (400, 401, 90):
         timeline.read_moment(number)
     assert len(chunks) == len(set(chunks)) <= 2 * (BLOCK_FRAMES // 10 + 2)
+
+
+def test_confirmations_are_indexed_once_each(tmp_path: Path) -> None:
+    first, second = Confirmation("key", 1, 0), Confirmation("pinch", 2, 0)
+    shown = [*run(5, 1), *run(5, 1, confirmed=first), *run(5, None), *run(5, 2, confirmed=second)]
+    timeline = read(recorded(tmp_path / "a.mcap", shown))
+    assert timeline.confirmations == [(FIRST_NS + 5 * STEP_NS, 1), (FIRST_NS + 15 * STEP_NS, 2)]

@@ -77,6 +77,7 @@ def test_a_page_receives_the_recorded_frames_with_their_masks(path):
                 (2, 10, 1),
             ]
             assert [span[2] for span in found["spans"]] == [1, 2]
+            assert (found["confirmed"], [each["name"] for each in found["objects"]]) == ([], ["", ""])
             async with session.get(base + "thumbnail.jpg?object=2") as answer:
                 picture = cv2.imdecode(np.frombuffer(await answer.read(), np.uint8), cv2.IMREAD_COLOR)
                 assert answer.headers["Content-Type"] == "image/jpeg"

@@ -25,6 +25,7 @@ from realtime.media.overlay import COLOURS
 from realtime.recording.labels import ObjectLabel
 from realtime.recording.mask_events import read_events
 from realtime.recording.reader import RecordingReader
+from realtime.types import Confirmation
 from tests.realtime.recording.object_recordings import ABOUT, SIZE, damage, record, run
 
 SHOWN = [*run(5, None), *run(10, 1, "preview"), *run(10, 1), *run(30, 2, "held"), *run(20, 2, "lost")]
@@ -133,3 +134,16 @@ def test_a_recording_without_masks_can_be_drawn_too(tmp_path: Path) -> None:
     picture = draw_page(summary, {}, ["nothing " * 60])
     assert picture.shape[1] == 1180
     assert not summary.spans
+
+
+def test_recognized_names_and_confirmations_are_drawn(tmp_path: Path) -> None:
+    confirmed = run(5, 1, confirmed=Confirmation("key", 1, 0)), run(5, 1, confirmed=Confirmation("dwell", 2, 0))
+    shown = [*run(10, 1, recognized="cup"), *confirmed[0], *confirmed[1], *run(20, 2, recognized="bowl")]
+    summary = summary_of(record(tmp_path / "a.mcap", shown))
+    assert summary.recognized == {1: "cup", 2: "bowl"}
+    assert [number for _, number in summary.confirmations] == [1, 1]
+    assert [at_s for at_s, _ in summary.confirmations] == pytest.approx([0.4, 0.6], abs=0.02)
+    assert name_object(1, {}, "cup") == "1 cup"
+    assert name_object(1, {1: ObjectLabel("mug")}, "cup") == "1 mug", "the user knows better"
+    without = replace(summary, confirmations=[])
+    assert not np.array_equal(draw_page(summary, {}, [""]), draw_page(without, {}, [""]))
