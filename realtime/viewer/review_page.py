@@ -172,7 +172,8 @@ class ReviewPage(PageHost):
         objects = [
             {
                 "object": one.object, "seconds": round(one.seconds, 2), "masks": one.masks, "visits": one.visits,
-                "name": one.visited.label if one.visited is not None else "", "best_n": one.best_number, "version": one.version, "corrected": one.corrected,
+                "name": one.visited.label if one.visited is not None else "",
+                "best_n": one.best_number, "version": one.version, "corrected": one.corrected,
             }
             for one in self._objects.list_all()
         ]  # fmt: skip
