@@ -16,7 +16,7 @@ from engines.automatic_masks import AutomaticSettings
 from engines.letterbox import MODEL_SIDE
 from engines.recognition.base import ObjectRecognizer
 from realtime.commands.config_flags import Verbs, add_engine_flags, add_parser, read_engine_settings
-from realtime.commands.segment.named_objects import NameTask
+from realtime.commands.segment.named_objects import NameTask, WordTask
 from realtime.commands.segment.picture_files import (
     choose_targets,
     list_files,
@@ -29,6 +29,7 @@ from realtime.commands.segment.tasks import EdgeTask, MaskTask, OnStep, PictureT
 from realtime.errors import RunFailed, SettingsError
 from realtime.infra.output import print_line
 from realtime.infra.progress import EngineProgress, TerminalProgress
+from realtime.session.engine import CLIP_MODELS
 
 FOLDER = Path("segment-out")
 
@@ -47,6 +48,8 @@ def add_verb(verbs: Verbs[argparse.ArgumentParser]) -> None:
     add("--proposals", action="store_true", help="up to 1000 ranked masks, as COCO results")
     add("--names", action="store_true", help="the objects that a detector of 80 names finds, with these names")
     add("--text", metavar="WORD", help="the objects of one of these names, or of a synonym")
+    add("--recognizer", choices=("nanodet", *CLIP_MODELS),
+        help="of --text: nanodet for 80 names (default), or CLIP, once fetched, for any word")  # fmt: skip
     add("--out", type=Path, default=FOLDER, metavar="DIR", help=f"where NAME.json and NAME.png go (default {FOLDER})")
     add("--force", action="store_true", help="compute anew what is finished, and replace other results")
     add_engine_flags(parser, "--engine")
@@ -185,16 +188,22 @@ def _open_task(
     if request.kind in ("names", "text"):
         recognizer = open_recognizer(args, terminal)
         stack.callback(recognizer.close)
-        return NameTask(request, recognizer)
+        return NameTask(request, recognizer) if request.settings is None else WordTask(request, recognizer)
     return MaskTask(request)
 
 
 def open_recognizer(args: argparse.Namespace, terminal: TerminalProgress) -> ObjectRecognizer:
-    """Open the detector of objects, fetched at its first use; raises `EngineError`."""
+    """Open the detector of objects, fetched at its first use, or CLIP where it was fetched; raises `EngineError`."""
+    threads = os.cpu_count() or 1
+    if args.recognizer in CLIP_MODELS:
+        from engines.recognition.clip import ClipRecognizer
+
+        name = CLIP_MODELS[args.recognizer]
+        return ClipRecognizer(weights.model_folder(name, root=args.models), name, threads=threads)
     folder = weights.pull_model("nanodet", root=args.models, report=terminal.show_bytes)
     from engines.recognition.detector import ObjectDetector
 
-    return ObjectDetector(folder, threads=os.cpu_count() or 1)
+    return ObjectDetector(folder, threads=threads)
 
 
 def _read_engine(args: argparse.Namespace, request: PictureRequest) -> EngineSettings:

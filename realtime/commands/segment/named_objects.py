@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from engines import Decoder, Encoder, Image, Prompt
-from engines.automatic_masks import AutomaticMask, segment_prompts
+from engines.automatic_masks import AutomaticMask, generate_image_masks, run_to_end, segment_prompts
 from engines.recognition.base import Box, ObjectRecognizer, WordQuery
 from engines.recognition.coco_names import NAMES
 from engines.recognition.name_words import find_similar_names
@@ -24,6 +24,12 @@ COCO_CATEGORIES = tuple(
     CocoCategory(number, name) for number, name in zip(sorted({*range(1, 91)} - _UNUSED_IDS), NAMES, strict=True)
 )
 """The names with the ids that COCO's own files give them, 1 to 90 with gaps."""
+
+
+MIN_WORD_SCORE = 0.5
+"""A mask that a word fits with a lower score, a probability, is probably of something else."""
+MAX_SHARED = 0.5
+"""Of two masks that share more of the smaller one's area, one is of a part of the other's object."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,6 +75,40 @@ class NameTask:
         masks = segment_prompts(decoder, encoder.encode(image), [Prompt.box(*box) for box, _, _ in regions])
         named = [NamedMask(mask, *region[1:]) for mask, region in zip(masks, regions, strict=True) if mask.area_px]
         return sorted(named, key=lambda each: -each.score)
+
+
+class WordTask:
+    """Segments every object, and keeps those that a word fits: for recognizers without boxes, such as CLIP."""
+
+    def __init__(self, request: PictureRequest, recognizer: ObjectRecognizer) -> None:
+        """Raises `SettingsError` for a word that the recognizer does not know."""
+        self._request, self._recognizer = request, recognizer
+        self._query = find_query(recognizer, request.word)
+
+    def compute(self, encoder: Encoder, decoder: Decoder, image: Image, file: Path, on_step: OnStep) -> PictureResult:
+        """See `PictureTask.compute`."""
+        category, recognition = CocoCategory(1, self._request.word), self._recognizer.recognize(image)
+        masks = run_to_end(generate_image_masks(encoder, decoder, image, self._request.settings), on_step)
+        scores = [float(recognition.score_word(each.mask[None], self._query)[0]) for each in masks]
+        named = select_named([NamedMask(mask, category, score) for mask, score in zip(masks, scores, strict=True)])
+        document = build_document(self._request, encoder, image, file, _annotate(named), (category,))
+        drawn = draw_instances(image, [each.mask for each in named])
+        draw_names(drawn, [(each.mask, f"{category.name} {each.score:.2f}") for each in named])
+        return PictureResult(len(named), drawn, document)
+
+
+def select_named(found: Sequence[NamedMask]) -> list[NamedMask]:
+    """Select the masks that a word fits more probably than not, the surest first, and none that lies on a surer one."""
+    selected: list[NamedMask] = []
+    for each in sorted(found, key=lambda each: -each.score):
+        if each.score < MIN_WORD_SCORE:
+            break
+        mask = each.mask.mask
+        shared = (np.count_nonzero(mask & other.mask.mask) for other in selected)
+        smaller = (min(each.mask.area_px, other.mask.area_px) for other in selected)
+        if all(common <= MAX_SHARED * area for common, area in zip(shared, smaller, strict=True)):
+            selected.append(each)
+    return selected
 
 
 def find_query(recognizer: ObjectRecognizer, word: str) -> WordQuery:

@@ -28,6 +28,8 @@ TUNED = {
     "smallest_region_px": ("PX", "fill smaller holes and drop smaller islands (default 0)"),
 }
 """Fields of `AutomaticSettings` that have a flag."""
+WORD_SETTINGS = AutomaticSettings(points_per_side=16)
+"""Of the masks that a recognizer without boxes scores by a word."""
 _SETTINGS = {"everything": AutomaticSettings(), "edges": EDGE_SETTINGS, "proposals": PROPOSAL_SETTINGS}
 _KIND_OF_FLAG: dict[str, Kind] = {
     "everything": "everything", "point": "prompt", "not": "prompt", "box": "prompt", "edges": "edges",
@@ -47,6 +49,7 @@ class PictureRequest:
     prompt: Prompt | None = None
     settings: AutomaticSettings | None = None
     word: str = ""
+    recognizer: str = "nanodet"
 
     @property
     def suffix(self) -> str:
@@ -59,7 +62,8 @@ class PictureRequest:
     def describe(self) -> dict[str, Any]:
         """Describe kind and options, as JSON."""
         if self.settings is not None:
-            return {self.kind: dataclasses.asdict(self.settings)}
+            recognized = {"text": self.word, "recognizer": self.recognizer} if self.kind == "text" else {}
+            return {**recognized, "everything" if recognized else self.kind: dataclasses.asdict(self.settings)}
         if self.prompt is None:
             return {self.kind: self.word or True}
         box = {} if self.prompt.box_px is None else {"box": self.prompt.box_px.tolist()}
@@ -77,7 +81,13 @@ def read_request(args: argparse.Namespace) -> PictureRequest:
     if kind == "text" and not any(map(str.isalnum, word)):
         raise SettingsError(f"--text wants a word, such as cup, got {args.text!r}")
     prompt = _read_prompt(args) if kind == "prompt" else None
-    return PictureRequest(kind, side, prompt, _read_settings(args, kind), word)
+    recognizer = args.recognizer or "nanodet"
+    if args.recognizer and kind not in ("names", "text"):
+        raise SettingsError("--recognizer is of --text")
+    if recognizer != "nanodet" and kind == "names":
+        raise SettingsError(f"--names needs the boxes of nanodet; give {recognizer} a word: --text WORD")
+    settings = WORD_SETTINGS if kind == "text" and recognizer != "nanodet" else _read_settings(args, kind)
+    return PictureRequest(kind, side, prompt, settings, word, recognizer)
 
 
 def _read_kind(args: argparse.Namespace) -> Kind:

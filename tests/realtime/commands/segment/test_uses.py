@@ -1,6 +1,7 @@
 """`gazecast segment` as a user has it: edges, proposals, names and words, for folders, resumed and never replaced."""
 
 import json
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -11,8 +12,9 @@ from engines.recognition.coco_names import NAMES
 from engines.recognition.detected_objects import DetectedObjects
 from engines.recognition.name_words import encode_name
 from realtime.commands.main import main
-from realtime.commands.segment import command
-from realtime.commands.segment.named_objects import COCO_CATEGORIES
+from realtime.commands.segment import command, named_objects
+from realtime.commands.segment.named_objects import COCO_CATEGORIES, NamedMask, select_named
+from tests.engines.recognition.clip_files import write_clip
 from tests.realtime.commands.segment.drawn_blocks import BLOCKS, block, draw_blocks, iou, run
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # pycocotools on numpy 2
@@ -168,3 +170,49 @@ def test_the_categories_have_cocos_ids():
     assert [(each.id, each.name) for each in COCO_CATEGORIES if each.id in (1, 13, 44, 65, 90)] == [
         (1, "person"), (13, "stop sign"), (44, "bottle"), (65, "bed"), (90, "toothbrush"),
     ]  # fmt: skip
+
+
+def test_any_word_is_searched_by_clip_under_the_masks_of_a_grid(capsys, folder, monkeypatch):
+    pytest.importorskip("openvino")
+    from engines.recognition.clip import ClipRecognizer
+
+    weights_folder, out = folder / "weights", folder / "out"
+    weights_folder.mkdir()
+    write_clip(weights_folder, scale=1.0)  # no word is certain
+    clip = ClipRecognizer(weights_folder, "clip-b32", cache_dir=folder / "cache", names=["kettle"], long_side=8)
+    monkeypatch.setattr(command, "open_recognizer", lambda *_: clip)
+    file, words = folder / "blocks.png", ("--text", "oven glove", "--recognizer", "clip", *FAKE, "--out", out)
+    for least, some in ((0.99, False), (0.0, True)):
+        monkeypatch.setattr(named_objects, "MIN_WORD_SCORE", least)
+        code, _, err = run(capsys, file, *words, "--force")
+        written = json.loads((out / "blocks.text-oven-glove.json").read_text())
+        assert (code, bool(written["annotations"])) == (0, some), err
+    assert (written["info"]["text"], written["info"]["recognizer"]) == ("oven glove", "clip")
+    assert written["info"]["everything"]["points_per_side"] == 16
+    assert all(0 < each["score"] < 0.99 for each in written["annotations"])
+
+
+def test_of_masks_on_each_other_the_surest_is_kept():
+    def mark(columns, score):
+        mask = np.zeros((4, 20), bool)
+        mask[:, columns] = True
+        return NamedMask(SimpleNamespace(mask=mask, area_px=int(mask.sum())), COCO_CATEGORIES[0], score)
+
+    part, whole, beside, unsure = (
+        mark(slice(4), 0.6),
+        mark(slice(8), 0.9),
+        mark(slice(6, 14), 0.7),
+        mark(slice(15, 20), 0.4),
+    )
+    assert select_named([part, whole, beside, unsure]) == [whole, beside]
+
+
+def test_clip_wants_a_word_and_its_weights(capsys, tmp_path):
+    cv2.imwrite(str(tmp_path / "a.png"), draw_blocks(1))
+    for flags, reason in (
+        (("--names", "--recognizer", "clip"), "--names needs the boxes of nanodet"),
+        (("--edges", "--recognizer", "clip"), "--recognizer is of --text"),
+        (("--text", "glove", "--recognizer", "clip", "--models", tmp_path), "gazecast models pull clip-b32"),
+    ):
+        code, _, err = run(capsys, tmp_path / "a.png", *flags, *FAKE, "--out", tmp_path / "out")
+        assert (code != 0, reason in err) == (True, True), err
