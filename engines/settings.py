@@ -14,6 +14,8 @@ from engines.letterbox import MODEL_SIDE
 
 Backend = Literal["openvino", "onnxruntime", "torch", "tensorrt", "fake", "stock"]
 Precision = Literal["auto", "f32", "bf16", "f16", "int8", "fp8"]
+CLIP_MODELS = {"clip": "clip-b32", "clip-b16": "clip-b16"}
+"""Recognizer -> its weights in the list of models."""
 Report = Callable[[str], None]
 """Receives lines of progress."""
 

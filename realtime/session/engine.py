@@ -11,7 +11,7 @@ from typing import cast
 
 from engines import Decoder, Encoder, EngineSettings, EngineUnavailable, ModelError, load, weights
 from engines.recognition.base import ObjectRecognizer
-from engines.settings import Backend
+from engines.settings import CLIP_MODELS, Backend
 from realtime.config.schema import RunConfig
 from realtime.infra.interrupts import InterruptHandler
 from realtime.infra.progress import EngineProgress, ProgressReporter
@@ -128,10 +128,6 @@ def _load(
         return load(settings, None, frame_size=size, report=progress.show_line)
     folder = weights.pull_model(settings.model, root=models, report=progress.show_bytes)
     return load(settings, folder, frame_size=size, report=EngineProgress(progress))
-
-
-CLIP_MODELS = {"clip": "clip-b32", "clip-b16": "clip-b16"}
-"""Recognizer -> its weights in the list of models."""
 
 
 def check_recognizer(settings: EngineSettings, models: Path | None) -> None:

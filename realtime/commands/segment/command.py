@@ -15,6 +15,7 @@ from engines import Decoder, Encoder, EngineSettings, Image, load, weights
 from engines.automatic_masks import AutomaticSettings
 from engines.letterbox import MODEL_SIDE
 from engines.recognition.base import ObjectRecognizer
+from engines.settings import CLIP_MODELS
 from realtime.commands.config_flags import Verbs, add_engine_flags, add_parser, read_engine_settings
 from realtime.commands.segment.named_objects import NameTask, WordTask
 from realtime.commands.segment.picture_files import (
@@ -29,7 +30,6 @@ from realtime.commands.segment.tasks import EdgeTask, MaskTask, OnStep, PictureT
 from realtime.errors import RunFailed, SettingsError
 from realtime.infra.output import print_line
 from realtime.infra.progress import EngineProgress, TerminalProgress
-from realtime.session.engine import CLIP_MODELS
 
 FOLDER = Path("segment-out")
 
