@@ -11,12 +11,13 @@ import argparse
 import json
 import os
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from benchmarks.many import figures, planning
-from benchmarks.many.calibration import fit_machine
+from benchmarks.many.calibration import count_free_cores, fit_machine
 from benchmarks.many.host_run import HostLoad, measure_host
 from benchmarks.many.simulator import WearerModel, simulate
 from realtime.commands.doctor.probes import describe_processor
@@ -61,7 +62,8 @@ def check_simulation(hosts: list[dict[str, Any]]) -> list[dict[str, Any]]:
             continue
         machine, model = fit_machine(single)
         for row in of_engine:
-            predicted = planning.summarize(simulate(machine, row["wearers"], model), row["wearers"])
+            here = replace(machine, cores=count_free_cores(row))
+            predicted = planning.summarize(simulate(here, row["wearers"], model), row["wearers"])
             rows.append({"engine": engine, "measured": row, "predicted": predicted})
     return rows
 
@@ -72,6 +74,7 @@ def plan(hosts: list[dict[str, Any]]) -> list[dict[str, Any]]:
     single = next((row for row in hosts if row["wearers"] == 1 and row["engine"] != "fake"), None)
     if single is not None:
         machine, model = fit_machine(single)
+        machine = replace(machine, cores=float(os.cpu_count() or 1))
         rows += planning.plan_building(machine, model, BUILDING)
         for gpu in planning.PUBLISHED:
             rows += planning.plan_building(gpu, WearerModel(30.0, model.decodes_per_frame, model.decodes_per_keyframe),

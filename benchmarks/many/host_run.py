@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -59,6 +60,7 @@ class HostMeasurement:
     times: dict[str, WearerTimes]
     cores: float
     other_cores: float
+    """What all other processes of the machine used: those of the wearers, and whatever else was running."""
     use: ProcessUse
     health: tuple[dict[str, Any], dict[str, Any]]
     """The host's `health` at the beginning and at the end."""
@@ -189,6 +191,12 @@ class MaskListener:
         self._socket.close(0)
 
 
+def measure_busy_s() -> float:
+    """Return the time in which cores of the machine were busy, s, whoever used them."""
+    user, nice, system, _, _, *rest = map(int, Path("/proc/stat").read_text().split("\n")[0].split()[1:])
+    return (user + nice + system + sum(rest[:3])) / os.sysconf("SC_CLK_TCK")
+
+
 def measure_host(load: HostLoad, seconds: float) -> HostMeasurement:
     """Serve the wearers, wait for all their masks, and measure; SystemExit with the reason where none come."""
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -213,11 +221,11 @@ def measure_host(load: HostLoad, seconds: float) -> HostMeasurement:
         listener.read(WARM_UP_S)
         listener.times.clear()
         health, begun_s = listener.health, time.monotonic()
-        before, others = measure_process(host.pid), measure_process(devices.pid).cpu_s + time.process_time()
+        before, busy_s = measure_process(host.pid), measure_busy_s()
         listener.read(seconds)
         lasted_s = time.monotonic() - begun_s
         after = measure_process(host.pid)
-        others = measure_process(devices.pid).cpu_s + time.process_time() - others
+        others = measure_busy_s() - busy_s - (after.cpu_s - before.cpu_s)
         return HostMeasurement(
             load, lasted_s, dict(listener.times), (after.cpu_s - before.cpu_s) / lasted_s, others / lasted_s, after,
             (health, listener.health),

@@ -21,17 +21,18 @@ SAMPLED_DEVICES = 200
 PUBLISHED = (
     MachineModel(
         "single GPU (MobileSAM's authors)", encode_ms=[8.0], decode_ms=[4.0], frame_ms=[6.0], cores=16,
-        engine_on_cpu=False,
+        engine_on_cpu=False, slots=16, python_cores=16,
     ),
     MachineModel(
         "Jetson AGX Orin (NVIDIA's nanosam)", encode_ms=[35.0], decode_ms=[4.0], frame_ms=[12.0], cores=12,
-        engine_on_cpu=False,
+        engine_on_cpu=False, slots=12, python_cores=12,
     ),
 )  # fmt: skip
 """GPUs whose times for MobileSAM others have measured and published, at 1024 px and batch 1: 8 + 4 ms on "a single GPU"
 (github.com/ChaoningZhang/MobileSAM, README), 35 ms for the encoder and 39 for both in float32 on a Jetson AGX Orin
 (github.com/NVIDIA-AI-IOT/nanosam, README). Not measured: the CPU time beside the engine on those machines, which is
-assumed (`frame_ms`, `cores`), and what their batches gain, which is left out."""
+assumed (`frame_ms`, `cores`), and what their batches gain, which is left out. A device is shared by as many
+processes as its wearers' tracking needs, since one process tracks on little more than a core."""
 
 
 def summarize(times: SimulatedTimes, wearers: int) -> dict[str, Any]:

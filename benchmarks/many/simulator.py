@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -22,8 +23,6 @@ from realtime.serving.batch_scheduler import BatchScheduler, EngineRequest
 
 MAX_FRAMES_WAITED = 2
 """As of the track thread: after so many frames a new keyframe is decoded before the next mask."""
-ENCODER_WEIGHT = 0.11
-"""Of the encoder's thread on a busy core, against 1: its niceness is 10."""
 WARM_UP_MS = 2000.0
 
 
@@ -33,7 +32,8 @@ class MachineModel:
 
     encode_ms: of one picture, or of one megapixel as the encoder sees it where there are `sides` to choose from.
     decode_ms: of one prompt. frame_ms: CPU time of a frame beside the engine. *_ratios: see `BatchCosts.ratios`.
-    engine_on_cpu: whether the engine shares the cores.
+    engine_on_cpu: whether the engine shares the cores. slots: wearers that track at a time. python_cores: what all of
+    them use together: one process holds one Python interpreter, which lets one thread at a time run Python.
     """
 
     name: str
@@ -46,6 +46,8 @@ class MachineModel:
     decode_ratios: Mapping[int, float] = field(default_factory=dict)
     sides: tuple[int, ...] = ()
     aspect: float = 9 / 16
+    slots: int = 2
+    python_cores: float = 1.2
 
 
 @dataclass(frozen=True)
@@ -72,12 +74,14 @@ class SimulatedTimes:
 class SimulatedClock:
     """Runs callbacks at simulated times, and CPU work that shares cores."""
 
-    def __init__(self, cores: float) -> None:
+    def __init__(self, cores: float, python_cores: float = np.inf) -> None:
+        """python_cores: cores that threads of one interpreter use together, see `MachineModel`."""
         self.now_ms = 0.0
-        self._cores = cores
+        self._cores, self._python_cores = cores, python_cores
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._order = itertools.count()
         self._work: dict[int, tuple[float, Callable[[], None]]] = {}
+        self._python: set[int] = set()
         self._left: dict[int, float] = {}
         self._rates: dict[int, float] = {}
 
@@ -85,9 +89,11 @@ class SimulatedClock:
         """Call at a time."""
         heapq.heappush(self._events, (at_ms, next(self._order), call))
 
-    def work(self, cpu_ms: float, weight: float, done: Callable[[], None]) -> None:
-        """Call `done` when so much CPU time was spent."""
+    def work(self, cpu_ms: float, weight: float, done: Callable[[], None], *, is_python: bool = False) -> None:
+        """Call `done` when so much CPU time was spent; is_python: by a thread of the interpreter."""
         number = next(self._order)
+        if is_python:
+            self._python.add(number)
         self._work[number], self._left[number] = (weight, done), cpu_ms
         self._share()
 
@@ -106,24 +112,27 @@ class SimulatedClock:
             if ends is not None and end_ms <= event_ms:
                 _, done = self._work.pop(ends[1])
                 del self._left[ends[1]]
+                self._python.discard(ends[1])
                 self._share()
                 done()
             else:
                 heapq.heappop(self._events)[2]()
 
     def _share(self) -> None:
-        """Divide the cores by weight, at most one for each thread."""
+        """Divide the cores by weight, at most one for each thread, and less for those of the interpreter."""
         left, free = dict(self._work), self._cores
+        shared = min(1.0, self._python_cores / max(1, len(self._python)))
+        most = {each: shared if each in self._python else 1.0 for each in left}
         self._rates = {}
         while left:
             unit = free / sum(weight for weight, _ in left.values())
-            full = [each for each, (weight, _) in left.items() if weight * unit >= 1.0]
+            full = [each for each, (weight, _) in left.items() if weight * unit >= most[each]]
             if not full:
                 self._rates.update({each: weight * unit for each, (weight, _) in left.items()})
                 return
             for each in full:
-                self._rates[each] = 1.0
-                free -= 1.0
+                self._rates[each] = most[each]
+                free -= most[each]
                 del left[each]
             if free <= 1e-9:
                 self._rates.update(dict.fromkeys(left, 1e-6))
@@ -183,15 +192,45 @@ class SimulatedLane:
         self._serve()
 
 
+class SimulatedSlots:
+    """The slots of `WorkSlots`, in simulated time."""
+
+    def __init__(self, count: int) -> None:
+        self._free = count
+        self._queue: deque[Callable[[], None]] = deque()
+
+    @property
+    def has_waiting(self) -> bool:
+        """Whether a wearer waits for a slot."""
+        return bool(self._queue)
+
+    def acquire(self, call: Callable[[], None]) -> None:
+        """Call when there is a slot."""
+        if self._free:
+            self._free -= 1
+            call()
+        else:
+            self._queue.append(call)
+
+    def release(self) -> None:
+        """Pass the slot on."""
+        if self._queue:
+            self._queue.popleft()()
+        else:
+            self._free += 1
+
+
 class SimulatedWearer:
     """The loop of one wearer: frames arrive, are tracked and published; keyframes are encoded beside it."""
 
     def __init__(
         self, number: int, machine: MachineModel, model: WearerModel, clock: SimulatedClock,
-        lanes: tuple[SimulatedLane, SimulatedLane], times: SimulatedTimes, rng: np.random.Generator, wearers: int,
+        lanes: tuple[SimulatedLane, SimulatedLane], slots: SimulatedSlots, times: SimulatedTimes,
+        rng: np.random.Generator, wearers: int,
     ) -> None:  # fmt: skip
         self._number, self._stream, self._machine, self._model = number, str(number), machine, model
         self._clock, (self._encoder, self._decoder), self._times, self._rng = clock, lanes, times, rng
+        self._slots = slots
         self._newest: float | None = None
         self._to_encode: float | None = None
         self._keyframe: float | None = None
@@ -212,17 +251,19 @@ class SimulatedWearer:
 
     def _continue(self) -> None:
         """Do what the track thread does next: a frame, or else a new keyframe's decode."""
-        if self._is_tracking:
-            return
-        has_new = self._new_keyframe is not None
-        if has_new and (self._newest is None or self._waited >= MAX_FRAMES_WAITED):
+        if not self._is_tracking and (self._new_keyframe is not None or self._newest is not None):
             self._is_tracking = True
+            self._slots.acquire(self._step)
+
+    def _step(self) -> None:
+        has_new = self._new_keyframe is not None
+        if has_new and (self._newest is None or self._waited >= MAX_FRAMES_WAITED or self._slots.has_waiting):
             self._decode(self._draw_count(self._model.decodes_per_keyframe), self._use_keyframe)
         elif self._newest is not None:
-            self._is_tracking, self._waited = True, self._waited + has_new
+            self._waited += has_new
             frame, self._newest = self._newest, None
             cost = float(self._rng.choice(self._machine.frame_ms))
-            self._clock.work(cost, 1.0, lambda: self._decode_frame(frame))
+            self._clock.work(cost, 1.0, lambda: self._decode_frame(frame), is_python=True)
 
     def _decode_frame(self, frame: float) -> None:
         count = self._draw_count(self._model.decodes_per_frame) if self._keyframe is not None else 0
@@ -236,7 +277,14 @@ class SimulatedWearer:
 
     def _use_keyframe(self) -> None:
         self._keyframe, self._new_keyframe, self._waited = self._new_keyframe, None, 0
+        if self._newest is not None:
+            self._step()  # with the same slot
+        else:
+            self._end_step()
+
+    def _end_step(self) -> None:
         self._is_tracking = False
+        self._slots.release()
         self._continue()
 
     def _publish(self, frame: float) -> None:
@@ -248,9 +296,8 @@ class SimulatedWearer:
         if self._side is not None:
             self._side.observe_frame(round(frame * 1e6), MOVING_SPEED)
         self._to_encode = frame
-        self._is_tracking = False
         self._encode()
-        self._continue()
+        self._end_step()
 
     def _encode(self) -> None:
         if self._is_encoding or self._to_encode is None:
@@ -283,7 +330,7 @@ def simulate(
 ) -> SimulatedTimes:  # fmt: skip
     """Simulate wearers on one machine; the first two seconds are not counted."""
     chosen, rng, times = settings or SharingSettings(), np.random.default_rng(seed), SimulatedTimes()
-    clock = SimulatedClock(machine.cores)
+    clock, slots = SimulatedClock(machine.cores, machine.python_cores), SimulatedSlots(machine.slots)
 
     def draw_encode(request: EngineRequest) -> float:
         cost = float(rng.choice(machine.encode_ms))
@@ -296,12 +343,12 @@ def simulate(
     on_cpu = machine.engine_on_cpu
     lanes = (
         SimulatedLane(clock, draw_encode, machine.encode_ratios, chosen.encode_wait_ms, chosen,
-                      ENCODER_WEIGHT if on_cpu else None),
+                      1.0 if on_cpu else None),
         SimulatedLane(clock, draw_decode, machine.decode_ratios, chosen.decode_wait_ms, chosen,
                       1.0 if on_cpu else None),
     )  # fmt: skip
     for number in range(wearers):
-        SimulatedWearer(number, machine, model, clock, lanes, times, rng, wearers)
+        SimulatedWearer(number, machine, model, clock, lanes, slots, times, rng, wearers)
     clock.run(WARM_UP_MS + seconds * 1000)
     times.seconds = seconds
     return times
