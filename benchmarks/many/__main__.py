@@ -19,8 +19,9 @@ from typing import Any
 from benchmarks.many import figures, planning
 from benchmarks.many.calibration import count_free_cores, fit_machine
 from benchmarks.many.host_run import HostLoad, measure_host
-from benchmarks.many.simulator import WearerModel, simulate
+from benchmarks.many.simulator import simulate
 from realtime.commands.doctor.probes import describe_processor
+from realtime.pipeline.side_control import MOVING_SPEED
 
 RESULTS = Path(__file__).parents[1] / "results" / "many.json"
 PARTS = ("hosts", "greedy", "checked", "plan")
@@ -75,10 +76,9 @@ def plan(hosts: list[dict[str, Any]]) -> list[dict[str, Any]]:
     if single is not None:
         machine, model = fit_machine(single)
         machine = replace(machine, cores=float(os.cpu_count() or 1))
-        rows += planning.plan_building(machine, model, BUILDING)
-        for gpu in planning.PUBLISHED:
-            rows += planning.plan_building(gpu, WearerModel(30.0, model.decodes_per_frame, model.decodes_per_keyframe),
-                                           BUILDING)  # fmt: skip
+        model = replace(model, speed=MOVING_SPEED)
+        for each in (machine, *planning.published_machines(machine)):
+            rows += planning.plan_building(each, model, BUILDING)
     return rows
 
 
@@ -142,7 +142,7 @@ def main() -> None:
     results: dict[str, Any] = json.loads(args.out.read_text()) if args.out.exists() else {}
     results |= {
         "date": datetime.now(UTC).isoformat(timespec="minutes"),
-        "machine": f"{describe_processor()}, {os.cpu_count()} cores",
+        "machine": describe_processor(),
     }
     for part in args.parts:
         if part in ("hosts", "greedy"):

@@ -15,24 +15,29 @@ MAX_AGE_MS, MAX_LATE_MS, MIN_RATE = 500.0, 100.0, 0.9
 """What a wearer must get: 95 % of masks on keyframes of at most this age, published within this time of their frame,
 and this share of the frames with a mask."""
 MAX_PER_DEVICE = 256
-SAMPLED_DEVICES = 200
+SAMPLED_DEVICES = 12
 """Devices are independent of each other: so many are simulated of those that many wearers need."""
 
-PUBLISHED = (
-    MachineModel(
-        "single GPU (MobileSAM's authors)", encode_ms=[8.0], decode_ms=[4.0], frame_ms=[6.0], cores=16,
-        engine_on_cpu=False, slots=16, python_cores=16,
-    ),
-    MachineModel(
-        "Jetson AGX Orin (NVIDIA's nanosam)", encode_ms=[35.0], decode_ms=[4.0], frame_ms=[12.0], cores=12,
-        engine_on_cpu=False, slots=12, python_cores=12,
-    ),
-)  # fmt: skip
-"""GPUs whose times for MobileSAM others have measured and published, at 1024 px and batch 1: 8 + 4 ms on "a single GPU"
-(github.com/ChaoningZhang/MobileSAM, README), 35 ms for the encoder and 39 for both in float32 on a Jetson AGX Orin
-(github.com/NVIDIA-AI-IOT/nanosam, README). Not measured: the CPU time beside the engine on those machines, which is
-assumed (`frame_ms`, `cores`), and what their batches gain, which is left out. A device is shared by as many
-processes as its wearers' tracking needs, since one process tracks on little more than a core."""
+PUBLISHED = (("single GPU (MobileSAM's authors)", 8.0, 4.0, 16), ("Jetson AGX Orin (NVIDIA's nanosam)", 35.0, 4.0, 12))
+"""GPUs whose times for MobileSAM others have measured and published, at 1024 px and batch 1: name, encoder and decoder
+in ms, cores. 8 + 4 ms on "a single GPU" (github.com/ChaoningZhang/MobileSAM, README), 35 ms for the encoder and 39 for
+both in float32 on a Jetson AGX Orin (github.com/NVIDIA-AI-IOT/nanosam, README).
+The 16 cores of the first are assumed."""
+
+
+def published_machines(measured: MachineModel) -> list[MachineModel]:
+    """Return the published GPUs, with the tracking of the measured machine, whose CPU theirs need not equal.
+
+    Batches gain nothing here, which was not published. As many processes share a device as tracking needs, since one
+    tracks on little more than a core.
+    """
+    return [
+        MachineModel(
+            name, [encode_ms], [decode_ms], measured.frame_ms, cores, engine_on_cpu=False, slots=cores,
+            python_cores=cores, source_ms=measured.source_ms,
+        )
+        for name, encode_ms, decode_ms, cores in PUBLISHED
+    ]  # fmt: skip
 
 
 def summarize(times: SimulatedTimes, wearers: int) -> dict[str, Any]:

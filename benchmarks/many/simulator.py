@@ -31,9 +31,11 @@ class MachineModel:
     """Holds the measured service times of one machine.
 
     encode_ms: of one picture, or of one megapixel as the encoder sees it where there are `sides` to choose from.
-    decode_ms: of one prompt. frame_ms: CPU time of a frame beside the engine. *_ratios: see `BatchCosts.ratios`.
-    engine_on_cpu: whether the engine shares the cores. slots: wearers that track at a time. python_cores: what all of
-    them use together: one process holds one Python interpreter, which lets one thread at a time run Python.
+    decode_ms: of one prompt. frame_ms: CPU time of tracking a frame. source_ms: CPU time of receiving one, also
+    of those that are not tracked. *_ratios: see `BatchCosts.ratios`.
+    engine_on_cpu: whether the engine shares the cores; engine_in_python: the interpreter, too, as the fake one. slots:
+    wearers that track at a time. python_cores: what all of them use together: one process holds one interpreter, which
+    lets one thread at a time run Python.
     """
 
     name: str
@@ -42,21 +44,28 @@ class MachineModel:
     frame_ms: Sequence[float]
     cores: float
     engine_on_cpu: bool = True
+    engine_in_python: bool = False
     encode_ratios: Mapping[int, float] = field(default_factory=dict)
     decode_ratios: Mapping[int, float] = field(default_factory=dict)
     sides: tuple[int, ...] = ()
     aspect: float = 9 / 16
+    source_ms: float = 0.0
     slots: int = 2
     python_cores: float = 1.2
 
 
 @dataclass(frozen=True)
 class WearerModel:
-    """Holds what one wearer asks for. decodes_per_frame, decodes_per_keyframe: requests to the decoder, means."""
+    """Holds what one wearer asks for.
+
+    decodes_per_frame, decodes_per_keyframe: requests to the decoder, means. speed: of the picture, as share of its
+    longest side a frame, for the choice of picture sides.
+    """
 
     fps: float
     decodes_per_frame: float
     decodes_per_keyframe: float
+    speed: float = MOVING_SPEED
 
 
 @dataclass
@@ -144,9 +153,10 @@ class SimulatedLane:
 
     def __init__(
         self, clock: SimulatedClock, draw: Callable[[EngineRequest], float], ratios: Mapping[int, float],
-        wait_ms: float, settings: SharingSettings, weight: float | None,
+        wait_ms: float, settings: SharingSettings, weight: float | None, is_python: bool,
     ) -> None:  # fmt: skip
         """draw: the service time of a request alone. weight: on the cores; None for a device of its own."""
+        self._is_python = is_python
         self._clock, self._draw, self._weight, self._ratios = clock, draw, weight, dict(ratios)
         self._costs = BatchCosts(settings.max_batch, ratios)
         self._scheduler = BatchScheduler(
@@ -181,7 +191,7 @@ class SimulatedLane:
         if self._weight is None:
             self._clock.at(self._clock.now_ms + service_ms, lambda: self._finish(batch))
         else:
-            self._clock.work(service_ms, self._weight, lambda: self._finish(batch))
+            self._clock.work(service_ms, self._weight, lambda: self._finish(batch), is_python=self._is_python)
 
     def _finish(self, batch: Sequence[EngineRequest]) -> None:
         self._is_busy = False
@@ -245,8 +255,15 @@ class SimulatedWearer:
 
     def _receive(self) -> None:
         """Receive a frame, and wait for the next."""
-        self._newest = self._clock.now_ms
-        self._clock.at(self._clock.now_ms + 1000 / self._model.fps, self._receive)
+        at_ms = self._clock.now_ms
+        self._clock.at(at_ms + 1000 / self._model.fps, self._receive)
+        if self._machine.source_ms:
+            self._clock.work(self._machine.source_ms, 1.0, lambda: self._take_frame(at_ms), is_python=True)
+        else:
+            self._take_frame(at_ms)
+
+    def _take_frame(self, captured_ms: float) -> None:
+        self._newest = captured_ms
         self._continue()
 
     def _continue(self) -> None:
@@ -294,7 +311,7 @@ class SimulatedWearer:
             self._times.by_wearer.setdefault(self._number, []).append(late)
             self._times.keyframe_age.append(frame - self._keyframe)
         if self._side is not None:
-            self._side.observe_frame(round(frame * 1e6), MOVING_SPEED)
+            self._side.observe_frame(round(frame * 1e6), self._model.speed)
         self._to_encode = frame
         self._encode()
         self._end_step()
@@ -343,9 +360,9 @@ def simulate(
     on_cpu = machine.engine_on_cpu
     lanes = (
         SimulatedLane(clock, draw_encode, machine.encode_ratios, chosen.encode_wait_ms, chosen,
-                      1.0 if on_cpu else None),
+                      1.0 if on_cpu else None, machine.engine_in_python),
         SimulatedLane(clock, draw_decode, machine.decode_ratios, chosen.decode_wait_ms, chosen,
-                      1.0 if on_cpu else None),
+                      1.0 if on_cpu else None, machine.engine_in_python),
     )  # fmt: skip
     for number in range(wearers):
         SimulatedWearer(number, machine, model, clock, lanes, slots, times, rng, wearers)
