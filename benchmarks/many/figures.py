@@ -9,6 +9,7 @@ import matplotlib as mpl
 
 mpl.use("Agg")  # before pyplot: there may be no display
 from matplotlib import pyplot as plt
+from matplotlib.ticker import LogLocator, ScalarFormatter
 
 from benchmarks.streaming_eval.figures import COLOURS, STYLE
 
@@ -42,6 +43,8 @@ def _draw_checked(axis: Any, rows: list[dict[str, Any]], name: str, percentile: 
     axis.set(xscale="log", yscale="log", xlabel="wearers on one machine of two cores")
     axis.set_xticks([1, 2, 4, 8, 16], ["1", "2", "4", "8", "16"], minor=False)
     axis.minorticks_off()
+    axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.yaxis.set_major_formatter(ScalarFormatter())
     axis.legend(fontsize=9)
 
 
