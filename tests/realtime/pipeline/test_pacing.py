@@ -1,9 +1,11 @@
 """What is done between two frames must not make the next one wait."""
 
+import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realtime.pipeline.pacing import MAX_DELAY_NS, IdleBudget
+from realtime.pipeline.pacing import MAX_DELAY_NS, FrameLimiter, IdleBudget
 
 MS = 1_000_000
 
@@ -71,3 +73,13 @@ def test_a_restarted_source_does_not_change_the_interval():
     budget.record_frame(last - 967 * MS)
     assert budget.has_time(last - 950 * MS)
     assert not budget.has_time(last - 935 * MS)
+
+
+@pytest.mark.parametrize(
+    ("max_fps", "fps", "least", "most"),
+    [(0, 120, 1200, 1200), (30, 120, 300, 330), (30, 30, 298, 300), (30, 15, 150, 150)],
+)
+def test_frames_above_a_rate_are_not_admitted(max_fps, fps, least, most):
+    limiter, rng = FrameLimiter(max_fps), np.random.default_rng(1)
+    times = [number * 1_000_000_000 // fps + int(rng.integers(0, 8_000_000)) for number in range(10 * fps)]
+    assert least <= sum(limiter.admit(at_ns) for at_ns in times) <= most
