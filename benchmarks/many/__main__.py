@@ -24,7 +24,7 @@ from realtime.commands.doctor.probes import describe_processor
 from realtime.pipeline.side_control import MOVING_SPEED
 
 RESULTS = Path(__file__).parents[1] / "results" / "many.json"
-PARTS = ("hosts", "greedy", "checked", "plan")
+PARTS = ("hosts", "greedy", "checked", "fairness", "plan")
 BUILDING = (1, 10, 100, 1000, 10_000)
 GREEDY = "1920x1080@120"
 
@@ -69,6 +69,16 @@ def check_simulation(hosts: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return rows
 
 
+def predict_fairness(hosts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Simulate what a greedy wearer takes from the others, on this machine and on one with more cores."""
+    single = next((row for row in hosts if row["wearers"] == 1 and row["engine"] != "fake"), None)
+    if single is None:
+        return []
+    machine, model = fit_machine(single)
+    gpu = planning.published_machines(machine)[0]
+    return [planning.measure_fairness(each, model, count) for each in (machine, gpu) for count in (2, 4)]
+
+
 def plan(hosts: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Plan a building on machines like this one, and on GPUs with published times."""
     rows = []
@@ -80,6 +90,9 @@ def plan(hosts: list[dict[str, Any]]) -> list[dict[str, Any]]:
         for each in (machine, *planning.published_machines(machine)):
             rows += planning.plan_building(each, model, BUILDING)
     return rows
+
+
+PREDICTED = {"checked": check_simulation, "fairness": predict_fairness, "plan": plan}
 
 
 def format_tables(results: dict[str, Any]) -> str:
@@ -150,7 +163,7 @@ def main() -> None:
             kept = [row for row in results.get(part, []) if row["engine"] not in args.engines]
             results[part] = kept + measured
         else:
-            results[part] = (check_simulation if part == "checked" else plan)(results.get("hosts", []))
+            results[part] = PREDICTED[part](results.get("hosts", []))
         args.out.write_text(json.dumps(results, indent=1) + "\n")
     print(format_tables(results))
     if args.draw is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ MAX_AGE_MS, MAX_LATE_MS, MIN_RATE = 500.0, 100.0, 0.9
 """What a wearer must get: 95 % of masks on keyframes of at most this age, published within this time of their frame,
 and this share of the frames with a mask."""
 MAX_PER_DEVICE = 256
+GREEDY_FPS, MAX_FPS = 120.0, 30.0
 SAMPLED_DEVICES = 12
 """Devices are independent of each other: so many are simulated of those that many wearers need."""
 
@@ -77,6 +79,24 @@ def find_capacity(machine: MachineModel, model: WearerModel, *, seconds: float =
         else:
             fails = middle
     return fits
+
+
+def measure_fairness(machine: MachineModel, model: WearerModel, wearers: int) -> dict[str, Any]:
+    """Return the other wearers' times with a usual first wearer, and with one who sends 1920x1080 120 times a second.
+
+    A host tracks 30 of those frames a second, and decodes all.
+    """
+    pixels = 1920 * 1080 / (640 * 360)
+    greedy = replace(machine, source_ms=machine.source_ms * pixels * GREEDY_FPS / MAX_FPS), replace(model, fps=MAX_FPS)
+    found: dict[str, Any] = {"machine": machine.name, "wearers": wearers}
+    for name, first in (("usual", None), ("greedy", greedy)):
+        late: list[float] = []
+        for seed in range(SAMPLED_DEVICES):
+            times = simulate(machine, wearers, model, seconds=5.0, seed=seed, first=first)
+            late += [value for number, values in times.by_wearer.items() if number for value in values]
+        found[f"{name}_ms"] = percentiles(late)
+    found["p95_ratio"] = round(found["greedy_ms"]["p95"] / found["usual_ms"]["p95"], 3)
+    return found
 
 
 def plan_building(

@@ -343,9 +343,12 @@ class SimulatedWearer:
 
 def simulate(
     machine: MachineModel, wearers: int, model: WearerModel, *, seconds: float = 10.0, seed: int = 0,
-    settings: SharingSettings | None = None,
+    settings: SharingSettings | None = None, first: tuple[MachineModel, WearerModel] | None = None,
 ) -> SimulatedTimes:  # fmt: skip
-    """Simulate wearers on one machine; the first two seconds are not counted."""
+    """Simulate wearers on one machine; the first two seconds are not counted.
+
+    first: the costs and the wishes of the first wearer, where they differ from the others'.
+    """
     chosen, rng, times = settings or SharingSettings(), np.random.default_rng(seed), SimulatedTimes()
     clock, slots = SimulatedClock(machine.cores, machine.python_cores), SimulatedSlots(machine.slots)
 
@@ -365,7 +368,8 @@ def simulate(
                       1.0 if on_cpu else None, machine.engine_in_python),
     )  # fmt: skip
     for number in range(wearers):
-        SimulatedWearer(number, machine, model, clock, lanes, slots, times, rng, wearers)
+        own = first if first is not None and number == 0 else (machine, model)
+        SimulatedWearer(number, *own, clock, lanes, slots, times, rng, wearers)
     clock.run(WARM_UP_MS + seconds * 1000)
     times.seconds = seconds
     return times
