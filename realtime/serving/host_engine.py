@@ -19,16 +19,19 @@ class SharedRecognizer:
     A session's `close` does nothing; the host closes it by `close_all`.
     """
 
-    def __init__(self, open_recognizer: Callable[[], ObjectRecognizer | None]) -> None:
+    def __init__(self, open_recognizer: Callable[[Encoder | None], ObjectRecognizer | None]) -> None:
         self._open, self._lock = open_recognizer, threading.Lock()
         self._is_opened = False
         self._inside: ObjectRecognizer | None = None
 
-    def open_once(self) -> SharedRecognizer | None:
-        """Open it unless that was done; None where there is none. Raises `EngineError`."""
+    def open_once(self, encoder: Encoder | None = None) -> SharedRecognizer | None:
+        """Open it unless that was done; None where there is none. Raises `EngineError`.
+
+        encoder: of the first session, whose speed may decide.
+        """
         with self._lock:
             if not self._is_opened:
-                self._inside, self._is_opened = self._open(), True
+                self._inside, self._is_opened = self._open(encoder), True
             return self if self._inside is not None else None
 
     @property
@@ -65,19 +68,17 @@ class HostEngine:
     def __init__(
         self,
         share: SharedEngine,
-        open_recognizer: Callable[[], ObjectRecognizer | None],
+        open_recognizer: Callable[[Encoder | None], ObjectRecognizer | None],
         open_word_recognizer: Callable[[], ObjectRecognizer],
     ) -> None:
         """open_recognizer, open_word_recognizer: see `SessionEngine`; each is called once at most."""
         self.share = share
-        self._recognizer, self._word_recognizer = (
-            SharedRecognizer(open_recognizer),
-            SharedRecognizer(open_word_recognizer),
-        )
+        self._recognizer = SharedRecognizer(open_recognizer)
+        self._word_recognizer = SharedRecognizer(lambda encoder: open_word_recognizer())
 
-    def open_recognizer(self) -> ObjectRecognizer | None:
+    def open_recognizer(self, encoder: Encoder) -> ObjectRecognizer | None:
         """Return the sessions' recognizer; None where there is none. Raises `EngineError`."""
-        return self._recognizer.open_once()
+        return self._recognizer.open_once(encoder)
 
     def open_word_recognizer(self) -> ObjectRecognizer:
         """Return what searches for the sessions' words; raises `EngineError` where there is none."""
@@ -118,7 +119,7 @@ class EngineClient:
 
     def open_recognizer(self, encoder: Encoder) -> ObjectRecognizer | None:
         """See `SessionEngine.open_recognizer`."""
-        return self._engine.open_recognizer()
+        return self._engine.open_recognizer(encoder)
 
     def open_word_recognizer(self) -> ObjectRecognizer:
         """See `SessionEngine.open_word_recognizer`."""

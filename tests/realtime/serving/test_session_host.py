@@ -71,7 +71,7 @@ class OpenHost:
 
 @pytest.fixture
 def opened() -> Iterator[OpenHost]:
-    engine = HostEngine(SharedEngine(*open_fake()), lambda: None, DiscRecognizer)
+    engine = HostEngine(SharedEngine(*open_fake()), lambda encoder: None, DiscRecognizer)
     socket = PublisherSocket("tcp://127.0.0.1:0")
     fitting = [16]  # what is measured here depends on the machine
 
