@@ -123,7 +123,7 @@ class WebRtcPeer:
             await self._connection.setLocalDescription(await self._connection.createAnswer())
         except (
             ValueError, KeyError, IndexError, AttributeError, TypeError, AssertionError,
-            InvalidAccessError, InvalidStateError, OperationError, OSError,
+            InvalidAccessError, InvalidStateError, OperationError, OSError, RuntimeError,
         ) as error:  # fmt: skip
             raise OfferError(f"the offer cannot be used: {str(error) or type(error).__name__:.200}") from None
         return str(self._connection.localDescription.sdp)

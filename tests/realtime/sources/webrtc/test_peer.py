@@ -90,6 +90,10 @@ def test_times_of_capture_in_packets_are_accepted_where_they_are_offered() -> No
         ("", "neither a video nor a data channel"),
         ("v=0", "neither a video nor a data channel"),
         ("m=video", "cannot be used"),
+        (
+            "v=0\r\nm=video 9 UDP/TLS/RTP/SAVPF 96\r\na=mid:0\r\na=rtcp-fb:97 nack\r\na=fmtp:97 x=1\r\n",
+            "cannot be used",
+        ),
         ("v=0\r\nm=video 9 UDP/TLS/RTP/SAVPF 96\r\na=rtpmap:96 H265/90000\r\n", "cannot be used"),
         ("v=0\r\nm=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\n", "cannot be used"),
     ],
