@@ -32,7 +32,7 @@ FAILING_S, MIN_FAILURES = 1.0, 3
 OPEN_LIMIT_S = 120.0
 BACKOFF_S = (0.0, 1.0, 2.0, 4.0, 8.0, 15.0)
 """Before the attempts to open another engine; later ones wait the last of these."""
-STABLE_S = 60.0
+POLL_S, STABLE_S = 0.05, 60.0
 """An engine that worked for so long before it failed is the first to be opened again, at once."""
 MAX_ABANDONED = 8
 """Threads that hang; after them the run stays without an engine."""
@@ -240,7 +240,7 @@ class EngineWatch:
         """Open the fallbacks in their order until one works, or the present engine works again."""
         info, cause = self._info, self._cause
         while not self._has_ended():
-            if self._stopping.wait(BACKOFF_S[min(self._attempts, len(BACKOFF_S) - 1)]):
+            if not self._has_waited(BACKOFF_S[min(self._attempts, len(BACKOFF_S) - 1)]):
                 continue
             fallback = self._fallbacks[self._next]
             self._attempts, self._next = self._attempts + 1, (self._next + 1) % len(self._fallbacks)
@@ -257,6 +257,14 @@ class EngineWatch:
                 opening.call(partial(_close, unused), FIRST_HANG_S)
         if self._info is info:  # nothing was replaced
             self._next = self._attempts = 0
+
+    def _has_waited(self, seconds: float) -> bool:
+        """Wait, and return whether that was to the end: not while stopping, nor when the engine works again."""
+        until_ns = now_ns() + round(seconds * 1e9)
+        while now_ns() < until_ns:
+            if self._works() or self._stopping.wait(POLL_S):
+                return False
+        return not self._stopping.is_set()
 
     def _has_ended(self) -> bool:
         """Return whether nothing is to be opened; under the lock, as an engine may begin to hang at any time."""
