@@ -17,6 +17,7 @@ from tests.faults.memory_limit import MemoryGroup
 from tests.faults.tcp_proxy import NetworkFault
 
 GROUP_BYTES = 64 << 20
+KEYFRAME_REACH_NS = 3_000_000_000
 
 
 def _network(name: str, fault: NetworkFault, cause: str, *, is_felt: bool = True) -> InjectedFault:
@@ -32,8 +33,8 @@ def _engine(name: str, cause: str, **options: Any) -> InjectedFault:
 
 
 def _shows_motion(stage: FaultStage, begun_ns: int) -> bool:
-    """Return whether masks come from motion and colours alone since then."""
-    return any(mask.method in ("motion", "colour") for mask in stage.run.masks(begun_ns))
+    """Return whether masks come when the last keyframe is out of reach: carried by motion, or made of it."""
+    return any(mask.mask is not None for mask in stage.run.masks(begun_ns + KEYFRAME_REACH_NS))
 
 
 def _half_open(stage: FaultStage) -> None:
