@@ -46,6 +46,10 @@ class RunFailed(GazecastError, RuntimeError):
     """A run that ended by itself, before it was stopped."""
 
 
+class ClusterError(GazecastError):
+    """A cluster that cannot be reached or used as it was asked for."""
+
+
 class CommandRejected(GazecastError):
     """A user's command that cannot be carried out now."""
 

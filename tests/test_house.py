@@ -53,11 +53,13 @@ HOMES = {
     "pylsl": ("realtime/sources/lsl/", "realtime/simulation/lsl_outlet.py"),
     "foxglove": ("realtime/robotics/ros2/foxglove.py",),
     "pyrealsense2": ("realtime/sources/realsense/camera.py",),
+    "ray": ("realtime/serving/cluster/ray_",),
     "aiortc": ("realtime/sources/webrtc/peer.py", "realtime/sources/webrtc/frame_assembler.py"),
 }
 """Heavy libraries and the only places that may import them."""
 HEAVY = {"av", "aiortsp", "pupil_labs", "openvino", "onnxruntime", "torch", "onnx", "tensorrt", "pycuda", "open3d",
-         "aiohttp", "rosbags", "matplotlib", "foxglove", "pylsl", "pyrealsense2", "aiortc", "pyrage"}  # fmt: skip
+         "aiohttp", "rosbags", "matplotlib", "foxglove", "pylsl", "pyrealsense2", "aiortc", "pyrage",
+         "ray"}  # fmt: skip
 MAX_LOOSE, MAX_ONE_WORD = 6, 0.3
 LIGHT = (
     "engines", "engines.load", "engines.weights", "engines.fake", "calibration", "realtime", "realtime.types",

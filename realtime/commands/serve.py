@@ -24,6 +24,8 @@ def add_verb(verbs: Verbs[argparse.ArgumentParser]) -> None:
     add_process_flags(parser)
     add_report_flags(parser)
     add_requests_flag(parser)
+    parser.add_argument("--ray", metavar="HOST:PORT", help="place the sessions on the hosts of a Ray cluster, or of "
+                        "one that is started on this machine: local")  # fmt: skip
 
 
 def _serve(args: argparse.Namespace) -> None:
@@ -33,4 +35,10 @@ def _serve(args: argparse.Namespace) -> None:
 
     config = load_host_config(args.file, read_flags(args))
     check_gpu(config.defaults.engine)
-    serve(config, choose_view(args.log, as_json=args.json))
+    view = choose_view(args.log, as_json=args.json)
+    if args.ray:
+        from realtime.serving.cluster.serve_cluster import serve_cluster
+
+        serve_cluster(config, view, args.ray)
+    else:
+        serve(config, view)

@@ -245,7 +245,7 @@ def find_client_access(
 
 def explain_exposure(address: str, output: str) -> str:
     """Return the error for an output that other machines could reach without keys."""
-    if output in ("publish", "requests"):
+    if output in ("publish", "requests", "directory"):
         way_out = (
             "takes keys. Make this machine's with: gazecast keys new; let each client in with: gazecast keys allow "
             f"KEY; or stay on 127.0.0.1. Without keys, open to all who can connect: --insecure {output}"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-Output = Literal["publish", "requests", "foxglove", "lerobot", "metrics"]
+Output = Literal["publish", "requests", "directory", "foxglove", "lerobot", "metrics"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +16,7 @@ class AccessSettings:
     keys: folder of the keys of `gazecast keys`; unset for $GAZECAST_KEYS, else the user's configuration.
     loopback_keys: messages and requests need keys on loopback, too, which programs of other users can reach.
     insecure: outputs that may be reached from other machines without keys or encryption, by everybody who can connect:
-        publish, requests (which then only read), foxglove, lerobot, metrics.
+        publish, requests and directory (which then only read), foxglove, lerobot, metrics.
     """
 
     keys: Path | None = None

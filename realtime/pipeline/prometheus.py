@@ -135,11 +135,46 @@ class SessionsExporter:
                     known.samples += samples
         yield from merged.values()
 
+    def render(self) -> bytes:
+        """Return all figures as text; from any thread."""
+        return self._process.render()
+
+
+class HostsExporter:
+    """Writes the figures of all hosts of a cluster, with the label `host`."""
+
+    name = "metrics"
+
+    def __init__(self, read: Callable[[], Mapping[str, bytes]]) -> None:
+        """read: returns each host's figures as text, by its name; from any thread.
+
+        Raises `SettingsError` where the library is not installed.
+        """
+        self._read = read
+        process = PrometheusExporter(MetricsRegistry())
+        process.registry.unregister(process)
+        self.registry = process.registry
+        self.registry.register(self)
+
+    def collect(self) -> Iterator[Any]:
+        """Yield the families of figures, for the library."""
+        from prometheus_client.parser import text_string_to_metric_families
+
+        merged: dict[str, Any] = {}
+        for host, text in self._read().items():
+            for family in text_string_to_metric_families(text.decode()):
+                samples = [sample._replace(labels={"host": host, **sample.labels}) for sample in family.samples]
+                known = merged.setdefault(family.name, family)
+                known.samples = samples if known is family else [*known.samples, *samples]
+        yield from merged.values()
+
 
 class MetricsServer:
     """A server of `/metrics` for runs without a page, between `__init__` and `close`."""
 
-    def __init__(self, address: str, exporter: PrometheusExporter | SessionsExporter, *, is_open: bool = False) -> None:
+    def __init__(
+        self, address: str, exporter: PrometheusExporter | SessionsExporter | HostsExporter, *, is_open: bool = False
+    ) -> None:
         """Bind and serve. is_open: other machines may connect, without a password.
 
         Raises `SettingsError` for what is no address, `AccessError` for one that other machines can reach,

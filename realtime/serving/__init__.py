@@ -1,1 +1,1 @@
-"""Serves many wearers by one engine."""
+"""Serves many wearers: by one engine, or by a cluster of hosts."""

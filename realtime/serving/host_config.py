@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from realtime.config.cluster import ClusterSettings
 from realtime.config.loader import merge_settings, read_toml
 from realtime.config.schema import RunConfig
 from realtime.config.sharing import SharingSettings
@@ -19,12 +20,12 @@ from realtime.sources.names import LISTENING, parse_source
 from realtime.tracking.motion.optical_flow import SLOW_SIDE_PX, MotionSettings
 from realtime.tracking.settings import TrackerSettings
 
-HOST_KEYS = ("host", "sharing", "models", "requests", "metrics", "access", "engine", "view", "webcam", "whip")
+HOST_TABLES = ("host", "sharing", "cluster")
+"""Tables that `gazecast run` does not have."""
+HOST_KEYS = (*HOST_TABLES, "models", "requests", "metrics", "access", "engine", "view", "webcam", "whip")
 """Settings that a session cannot have for itself."""
 STREAM_KEYS = ("encoding", "overlay", "jpeg_quality")
 """Settings of `publish` that a session can have for itself, besides its name."""
-HOST_TABLES = ("host", "sharing")
-"""Tables that `gazecast run` does not have."""
 _SINGLE_READER = ("camera", "realsense", *LISTENING)
 """Kinds of sources that can be opened once at a time."""
 _PAGE_KINDS = ("browser", "whip", "webcam")
@@ -63,6 +64,7 @@ class HostConfig:
     sessions: tuple[RunConfig, ...] = ()
     host: HostSettings = field(default_factory=HostSettings)
     sharing: SharingSettings = field(default_factory=SharingSettings)
+    cluster: ClusterSettings = field(default_factory=ClusterSettings)
 
 
 def make_session_defaults() -> RunConfig:
@@ -89,10 +91,11 @@ def read_host_config(values: Mapping[str, Any], flags: Mapping[str, Any], origin
     for output in ("foxglove", "lerobot"):
         if getattr(defaults.publish, output):
             raise SettingsError(f"{origin}: publish.{output} shows one wearer; a host does not serve it")
-    host, sharing = HostSettings(), SharingSettings()
+    host, sharing, cluster = HostSettings(), SharingSettings(), ClusterSettings()
     for each, name in ((values, origin), (flags, "flags")):
         host = merge_settings(host, _read_table(each, "host", name), name, "host.")
         sharing = merge_settings(sharing, _read_table(each, "sharing", name), name, "sharing.")
+        cluster = merge_settings(cluster, _read_table(each, "cluster", name), name, "cluster.")
     if not (tables or defaults.requests):
         raise SettingsError(
             f"{origin} has no session; add a table under a line [[session]], with stream and source, or requests, so "
@@ -103,7 +106,7 @@ def read_host_config(values: Mapping[str, Any], flags: Mapping[str, Any], origin
         session = read_session(defaults, table, f"{origin}: session {number}")
         check_session(session, sessions, host)
         sessions.append(session)
-    return HostConfig(defaults, tuple(sessions), host, sharing)
+    return HostConfig(defaults, tuple(sessions), host, sharing, cluster)
 
 
 def read_session(defaults: RunConfig, values: Mapping[str, Any], origin: str) -> RunConfig:

@@ -38,6 +38,9 @@ class RequestSocket:
         self._access = access
         self._socket: zmq.Socket[bytes] | None = None
         self._monitor: HandshakeMonitor | None = None
+        self._was_connected = False
+        self.has_lost_peer = False
+        """Whether the peer has disconnected since the last `send`, so that its reply will not come."""
 
     def request(self, request: str) -> str:
         """Send a text and return the reply's text; raises `RequestTimeout`."""
@@ -53,24 +56,42 @@ class RequestSocket:
         Raises `RequestTimeout` without a reply, `AccessError` where the server refuses this client, `TransportError`
         where the host cannot be resolved.
         """
+        self.send(parts)
+        reply = self.receive(self._timeout_s)
+        if reply is None:
+            self.close()
+            check_endpoint_host(self._endpoint)
+            raise RequestTimeout(f"no answer from {self._endpoint} within {self._timeout_s:g} s")
+        return reply
+
+    def send(self, parts: list[bytes]) -> None:
+        """Send a message without waiting; before the next one its reply is received, or the socket closed."""
         if self._socket is None or self._monitor is None:
             self._socket = zmq.Context.instance().socket(zmq.REQ)
             self._socket.set(zmq.MAXMSGSIZE, self._max_bytes)
             self._monitor = HandshakeMonitor(self._socket, self._endpoint, self._access)
             connect(self._socket, self._endpoint)
+            self._was_connected = False
+        self.has_lost_peer = False
         self._socket.send_multipart(parts)
-        if not self._wait_for_reply(self._socket, self._monitor):
-            refusal = self._monitor.refusal
-            self.close()
-            if refusal:
-                raise AccessError(refusal)
-            check_endpoint_host(self._endpoint)
-            raise RequestTimeout(f"no answer from {self._endpoint} within {self._timeout_s:g} s")
-        return self._socket.recv_multipart()[0]
 
-    def _wait_for_reply(self, socket: zmq.Socket[bytes], monitor: HandshakeMonitor) -> bool:
+    def receive(self, timeout_s: float) -> bytes | None:
+        """Wait for the first part of the reply; None after the timeout, when it may still come.
+
+        Raises `AccessError` where the server refuses this client.
+        """
+        assert self._socket is not None
+        assert self._monitor is not None
+        if self._wait_for_reply(self._socket, self._monitor, timeout_s):
+            return self._socket.recv_multipart()[0]
+        if refusal := self._monitor.refusal:
+            self.close()
+            raise AccessError(refusal)
+        return None
+
+    def _wait_for_reply(self, socket: zmq.Socket[bytes], monitor: HandshakeMonitor, timeout_s: float) -> bool:
         """Wait until there is a reply; False after the timeout, or when the server refuses."""
-        poller, until_s = zmq.Poller(), time.monotonic() + self._timeout_s
+        poller, until_s = zmq.Poller(), time.monotonic() + timeout_s
         for each in (socket, monitor.socket):
             poller.register(each, zmq.POLLIN)
         while not monitor.refusal:
@@ -79,7 +100,9 @@ class RequestSocket:
                 return True
             if not ready:
                 return False
-            monitor.read_events()
+            for event in monitor.read_events():
+                self._was_connected |= event == zmq.Event.HANDSHAKE_SUCCEEDED
+                self.has_lost_peer |= self._was_connected and event == zmq.Event.DISCONNECTED
         return False
 
     def close(self) -> None:

@@ -1,0 +1,299 @@
+"""Tests the supervisor on a clock of its own, with hosts that hold no engine."""
+
+from __future__ import annotations
+
+import contextlib
+from concurrent.futures import Future
+from itertools import count
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from realtime.config.schema import RunConfig
+from realtime.errors import ClusterError
+from realtime.serving.cluster.hosts import HostLost, HostReport, SessionOrder, SessionReport
+from realtime.serving.cluster.placement import ClusterFull
+from realtime.serving.cluster.stream_directory import StreamDirectory
+from realtime.serving.cluster.supervisor import ClusterSupervisor
+
+COST, CONFIG = 0.1, RunConfig()
+_numbers = count()
+
+
+def done(value=None, error=None):
+    future = Future()
+    if error is not None:
+        future.set_exception(error)
+    else:
+        future.set_result(value)
+    return future
+
+
+class FakeHost:
+    """A host that does at once what it is asked for; while it hangs, later."""
+
+    def __init__(self, name, capacity=1.0):
+        self.name, self.capacity = name, capacity
+        self.is_dead = self.is_hung = False
+        self._held = []
+        self.start()
+
+    def start(self):
+        self.incarnation, self.sessions, self.is_dead, self.was_lost = str(next(_numbers)), {}, False, False
+
+    def kill(self):
+        self.sessions, self.is_dead, self.was_lost = {}, True, True
+        for future, _ in self._held:
+            future.set_exception(HostLost("died"))
+        self._held.clear()
+
+    def resume(self):
+        self.is_hung = False
+        for future, execute in self._held:
+            future.set_result(execute())
+        self._held.clear()
+
+    def _do(self, execute):
+        if self.is_dead:
+            return done(error=HostLost(f"{self.name} is dead"))
+        if not self.is_hung:
+            return done(execute())
+        self._held.append((Future(), execute))
+        return self._held[-1][0]
+
+    def report(self):
+        return self._do(lambda: HostReport(self.incarnation, self.capacity, COST, sessions=dict(self.sessions)))
+
+    def open(self, order):
+        def execute():
+            self.sessions[order.stream] = SessionReport(f"tcp://10.0.0.1:{1000 + next(_numbers) % 60000}", cost=COST)
+            return self.sessions[order.stream].endpoint
+
+        return self._do(execute)
+
+    def mark(self, stream, epoch):
+        def execute():
+            if (found := self.sessions.get(stream)) is not None:
+                self.sessions[stream] = SessionReport(found.endpoint, epoch, COST, 1)
+
+        self._do(execute)
+
+    def close(self, stream):
+        return self._do(lambda: self.sessions.pop(stream, None) and None)
+
+    def is_lost(self):
+        was_lost, self.was_lost = self.was_lost, False
+        return was_lost
+
+
+class Cluster:
+    def __init__(self, hosts=2, sessions=4, capacity=1.0, spares=(), exclusive=()):
+        self.hosts = {name: FakeHost(name, capacity) for name in "abcdefgh"[:hosts]}
+        self.orders = [SessionOrder(f"s{number}", CONFIG, f"s{number}" in exclusive) for number in range(sessions)]
+        self.now_s = 1000.0
+        self.directory = StreamDirectory(lambda: int(self.now_s * 1e9))
+        self.supervisor = ClusterSupervisor(self.hosts, self.orders, self.directory, spares=spares)
+
+    def run(self, seconds):
+        for _ in range(int(seconds / 0.1)):
+            self.now_s += 0.1
+            self.supervisor.step(self.now_s)
+
+    def holders(self):
+        """By session, the hosts that run it."""
+        return {
+            order.stream: [name for name, host in self.hosts.items() if order.stream in host.sessions]
+            for order in self.orders
+        }
+
+    def is_consistent(self):
+        """Whether each session runs on one host, which the directory names."""
+        for stream, holders in self.holders().items():
+            location = self.directory.find(stream)
+            if len(holders) != 1 or location is None:
+                return False
+            if self.hosts[holders[0]].sessions[stream].endpoint != location.endpoint:
+                return False
+        return True
+
+
+def counts(cluster):
+    return {name: len(host.sessions) for name, host in cluster.hosts.items()}
+
+
+def test_sessions_are_spread_and_published():
+    cluster = Cluster(hosts=2, sessions=4)
+    cluster.run(1)
+    assert cluster.is_consistent()
+    assert counts(cluster) == {"a": 2, "b": 2}
+    described = cluster.supervisor.describe_hosts()
+    assert [host["streams"] for host in described["hosts"]] == [["s0", "s2"], ["s1", "s3"]]
+    assert (described["waiting"], described["fitting"]) == ({}, 16)
+
+
+def test_sessions_of_a_host_that_dies_run_elsewhere_in_later_epochs():
+    cluster = Cluster(hosts=3, sessions=6)
+    cluster.run(1)
+    before = {order.stream: cluster.directory.find(order.stream) for order in cluster.orders}
+    lost = list(cluster.hosts["a"].sessions)
+    cluster.hosts["a"].kill()
+    cluster.run(0.2)
+    assert cluster.is_consistent()
+    assert counts(cluster) == {"a": 0, "b": 3, "c": 3}
+    for stream, location in before.items():
+        moved = cluster.directory.find(stream)
+        assert (moved.epoch > location.epoch) if stream in lost else moved == location
+    cluster.hosts["a"].start()
+    cluster.run(1)
+    assert cluster.supervisor.describe_hosts()["hosts"][0]["state"] == "up"
+    assert cluster.supervisor.lost_hosts == 1
+
+
+def test_a_host_that_restarts_between_two_reports_is_noticed():
+    cluster = Cluster(hosts=2, sessions=4)
+    cluster.run(1)
+    cluster.hosts["a"].kill()
+    cluster.hosts["a"].start()
+    cluster.run(1)
+    assert cluster.is_consistent()
+
+
+def test_a_host_that_hangs_loses_its_sessions_and_closes_them_when_it_is_back():
+    cluster = Cluster(hosts=2, sessions=4)
+    cluster.run(1)
+    cluster.hosts["a"].is_hung = True
+    cluster.run(5)
+    assert len(cluster.hosts["b"].sessions) == 4
+    assert all(cluster.directory.find(stream).endpoint == found.endpoint
+               for stream, found in cluster.hosts["b"].sessions.items())  # fmt: skip
+    cluster.hosts["a"].resume()
+    cluster.run(1)
+    assert cluster.is_consistent()
+    assert counts(cluster) == {"a": 0, "b": 4}
+
+
+def test_what_has_no_room_waits_with_the_reason_until_there_is():
+    cluster = Cluster(hosts=2, sessions=4, capacity=0.2)
+    cluster.run(1)
+    cluster.hosts["a"].kill()
+    cluster.run(1)
+    waiting = cluster.supervisor.describe_hosts()["waiting"]
+    assert len(waiting) == 2
+    assert all("1 hosts hold 2 of its cost" in reason for reason in waiting.values())
+    with pytest.raises(ClusterFull):
+        cluster.supervisor.add_session(SessionOrder("new", CONFIG))
+    cluster.hosts["a"].start()
+    cluster.run(2)
+    assert cluster.is_consistent()
+
+
+@pytest.mark.parametrize("exclusive", [(), ("s0", "s2")])
+def test_a_drained_host_gives_its_sessions_away_one_by_one(exclusive):
+    cluster = Cluster(hosts=2, sessions=4, exclusive=exclusive)
+    cluster.run(1)
+    cluster.supervisor.set_draining("a", True)
+    several = 0
+    for _ in range(100):
+        cluster.run(0.1)
+        holders = cluster.holders()
+        several = max(several, sum(len(names) > 1 for names in holders.values()))
+        assert all(len(holders[stream]) < 2 for stream in exclusive)
+    assert several == (0 if exclusive else 1)
+    assert cluster.is_consistent()
+    assert counts(cluster) == {"a": 0, "b": 4}
+    assert cluster.supervisor.moves == 2
+    cluster.supervisor.set_draining("a", False)
+    cluster.supervisor.add_session(SessionOrder("new", CONFIG))
+    cluster.run(1)
+    assert list(cluster.hosts["a"].sessions) == ["new"]
+    with pytest.raises(ClusterError, match="no host 'z'; known: a, b"):
+        cluster.supervisor.set_draining("z", True)
+
+
+def test_a_spare_takes_the_place_of_a_host_that_was_lost():
+    cluster = Cluster(hosts=2, sessions=2, spares=("b",))
+    cluster.run(1)
+    assert counts(cluster) == {"a": 2, "b": 0}
+    cluster.hosts["a"].kill()
+    cluster.run(0.2)
+    assert counts(cluster) == {"a": 0, "b": 2}
+    cluster.hosts["a"].start()
+    cluster.run(1)
+    assert [host["spare"] for host in cluster.supervisor.describe_hosts()["hosts"]] == [True, False]
+
+
+def test_a_restarted_supervisor_takes_over_what_runs():
+    cluster = Cluster(hosts=2, sessions=4)
+    cluster.run(1)
+    before = {order.stream: cluster.directory.find(order.stream) for order in cluster.orders}
+    cluster.directory = StreamDirectory(lambda: int(cluster.now_s * 1e9))
+    cluster.supervisor = ClusterSupervisor(cluster.hosts, cluster.orders, cluster.directory)
+    cluster.run(1)
+    assert {order.stream: cluster.directory.find(order.stream) for order in cluster.orders} == before
+    assert cluster.is_consistent()
+
+
+def test_sessions_are_added_and_removed_and_end():
+    cluster = Cluster(hosts=1, sessions=1)
+    cluster.run(1)
+    cluster.supervisor.add_session(SessionOrder("new", CONFIG))
+    cluster.run(1)
+    with pytest.raises(ClusterError, match="is there already"):
+        cluster.supervisor.add_session(SessionOrder("new", CONFIG))
+    cluster.supervisor.remove_session("new")
+    cluster.run(1)
+    assert set(cluster.hosts["a"].sessions) == {"s0"}
+    assert cluster.directory.find("new") is None
+    with pytest.raises(ClusterError, match="no session of stream 'new'"):
+        cluster.supervisor.remove_session("new")
+    cluster.hosts["a"].sessions["s0"] = SessionReport("tcp://10.0.0.1:1", ending="the clip has ended")
+    cluster.run(1)
+    assert cluster.supervisor.has_ended()
+    assert cluster.supervisor.describe_hosts()["waiting"] == {"s0": "the clip has ended"}
+    assert cluster.hosts["a"].sessions == {}
+
+
+EVENTS = st.lists(
+    st.tuples(
+        st.sampled_from(["kill", "start", "hang", "resume", "drain", "undrain", "wait"]),
+        st.sampled_from("abc"),
+        st.sampled_from([0.1, 0.3, 1.0, 4.0]),
+    ),
+    max_size=25,
+)
+
+
+@settings(max_examples=150)
+@given(EVENTS, st.sets(st.sampled_from(["s0", "s1", "s2", "s3"])), st.booleans())
+def test_whatever_happens_each_session_ends_on_one_host_that_the_directory_names(events, exclusive, has_spare):
+    cluster = Cluster(hosts=3, sessions=4, exclusive=exclusive, spares=("c",) if has_spare else ())
+    epochs = {}
+    for event, name, seconds in events:
+        host = cluster.hosts[name]
+        if event == "kill":
+            host.kill()
+        elif event == "start" and host.is_dead:
+            host.start()
+        elif event == "hang":
+            host.is_hung = True
+        elif event == "resume":
+            host.resume()
+        elif event in ("drain", "undrain"):
+            with contextlib.suppress(ClusterError):
+                cluster.supervisor.set_draining(name, event == "drain")
+        cluster.run(seconds)
+        for order in cluster.orders:
+            location = cluster.directory.find(order.stream)
+            if location is not None:
+                assert location.epoch >= epochs.get(order.stream, 0)
+                epochs[order.stream] = location.epoch
+    for name, host in cluster.hosts.items():
+        if host.is_dead:
+            host.start()
+        host.resume()
+        cluster.run(1)
+        with contextlib.suppress(ClusterError):
+            cluster.supervisor.set_draining(name, False)
+    cluster.run(70)
+    assert cluster.is_consistent(), (cluster.holders(), cluster.supervisor.describe_hosts())
