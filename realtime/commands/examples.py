@@ -23,6 +23,11 @@ EXAMPLES = {
         "gazecast serve room.toml --requests    # its sessions, and others on request",
         "gazecast serve room.toml --engine fake --json",
         "gazecast serve room.toml --set host.max_fps=15 --metrics",
+        "gazecast serve room.toml --ray local   # on several hosts of this machine",
+    ),
+    "gazecast hosts": (
+        "gazecast hosts                                         # of a cluster on this machine",
+        "gazecast hosts tcp://10.0.0.5:5570 --drain host-1      # before an update",
     ),
     "gazecast config": (
         "gazecast config > run.toml  # every setting with its meaning, to be edited",

@@ -20,6 +20,7 @@ from realtime.commands import (
     demo,
     doctor,
     engine,
+    hosts,
     keys,
     models,
     recordings,
@@ -77,7 +78,7 @@ def build_parser() -> CommandParser:
     parser.add_argument("--verbose", action="store_true", help="log more, with tracebacks")
     verbs = parser.add_subparsers(metavar="VERB", required=True)
     for module in (
-        run, config, simulate, serve, demo, recordings, doctor, calibrate, engine, segment, learn, models, keys,
+        run, config, simulate, serve, hosts, demo, recordings, doctor, calibrate, engine, segment, learn, models, keys,
     ):  # fmt: skip
         module.add_verb(verbs)
     completion.add_verb(verbs, parser)

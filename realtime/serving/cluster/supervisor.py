@@ -276,7 +276,7 @@ class ClusterSupervisor:
             elif session.source:
                 self._return(session, now_s + RETRY_S)
             else:
-                self._wait(session, str(error) or type(error).__name__, now_s + RETRY_S)
+                self._wait(session, _last_line(error), now_s + RETRY_S)
         elif session.state == "moving" and session.endpoint and now_s > session.settled_s + FIRST_MASK_S:
             self._finish_move(session, now_s)
 

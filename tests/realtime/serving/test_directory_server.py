@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from realtime import MaskSubscriber
+from realtime.commands.main import main
 from realtime.comms.directory import format_stream_address
 from realtime.comms.directory_client import DirectoryClient
 from realtime.comms.keys import AllowedClient, KeyFolder
@@ -29,7 +30,9 @@ class KnownHosts:
         self.drained = {}
 
     def describe_hosts(self):
-        return {"hosts": [{"name": "one"}], "waiting": {}}
+        host = {"name": "one", "state": "up", "reason": "", "spare": False, "machine": "vm", "pid": 7, "capacity": 1.0,
+                "load": 0.3, "streams": ["anna", "ben"]}  # fmt: skip
+        return {"hosts": [host], "waiting": {"eve": "no room"}, "fitting": 3}
 
     def set_draining(self, host, is_draining):
         if host != "one":
@@ -185,7 +188,7 @@ def test_the_directory_refuses_what_it_does_not_know(server, opened):
     client = opened(DirectoryClient(server.endpoint, timeout_s=60))
     assert client.list_streams() == []
     assert client.find_stream("anna") is None
-    assert client.list_hosts()["hosts"] == [{"name": "one"}]
+    assert client.list_hosts()["hosts"][0]["streams"] == ["anna", "ben"]
     client.drain_host("one")
     with pytest.raises(WireError, match="there is no host 'two'; known is one"):
         client.resume_host("two")
@@ -220,3 +223,14 @@ def _is_allowed(subscriber):
     except AccessError:
         return False
     return subscriber.reason == ""
+
+
+def test_the_command_lists_hosts_and_drains_one(server, capsys):
+    assert main(["hosts", server.endpoint, "--drain", "one"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "one        up        30% of 1     vm:7  anna, ben",
+        "eve does not run: no room",
+        "3 more wearers fit, by the measured cost of those that run",
+    ]
+    assert main(["hosts", server.endpoint, "--resume", "two"]) == 2
+    assert "there is no host 'two'; known is one" in capsys.readouterr().err
