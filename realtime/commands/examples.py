@@ -26,8 +26,8 @@ EXAMPLES = {
         "gazecast serve room.toml --ray local   # on several hosts of this machine",
     ),
     "gazecast hosts": (
-        "gazecast hosts                                         # of a cluster on this machine",
-        "gazecast hosts tcp://10.0.0.5:5570 --drain host-1      # before an update",
+        "gazecast hosts                                     # of this machine's cluster",
+        "gazecast hosts tcp://10.0.0.5:5570 --drain host-1  # before an update",
     ),
     "gazecast config": (
         "gazecast config > run.toml  # every setting with its meaning, to be edited",
