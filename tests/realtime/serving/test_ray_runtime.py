@@ -61,12 +61,19 @@ class ServedCluster:
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
         self.lines: list[str] = []
-        threading.Thread(target=self._read, daemon=True).start()
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
 
     def _read(self):
         assert self.process.stdout is not None
         for line in self.process.stdout:
             self.lines.append(line.rstrip())
+
+    def close(self):
+        self.process.kill()
+        self.process.wait()
+        self._thread.join(PATIENCE_S)
+        self.process.stdout.close()
 
     def has_line(self, prefix):
         assert self.process.poll() is None, self.lines
@@ -106,8 +113,7 @@ def test_a_host_that_is_killed_is_replaced_and_all_ends_on_an_interrupt(tmp_path
         served.process.send_signal(signal.SIGINT)
         assert served.process.wait(3 * PATIENCE_S) == 0, served.lines
     finally:
-        served.process.kill()
-        served.process.wait()
+        served.close()
 
 
 def _is_replaced(client, holder):
