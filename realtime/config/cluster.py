@@ -17,7 +17,8 @@ class ClusterSettings:
     cpus: CPU cores that Ray counts as taken by each host; it does not enforce them.
     directory: address tcp://HOST:PORT where programs ask for streams; on the machine that `serve` runs on.
     first_port, last_port: ports where hosts publish, for firewalls; 0 for any free port.
-    connect_s: seconds within which the cluster must answer.
+    connect_s: seconds within which the address of the cluster must take a connection. Where that is no Ray, or another
+        token is needed, Ray gives up after a minute more.
     """
 
     hosts: int = 0
