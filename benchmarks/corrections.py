@@ -4,9 +4,9 @@
 
 DATA holds `stills/` and `video/`, as for `prompt_quality`. A look is a click 20 px off an object's deepest point; its
 mask is the one of best predicted IoU. The annotator then clicks the deepest point of the largest error region, on the
-object or on the background, until the IoU reaches 0.9. "clicks": all points so far as one prompt; "mask": the last
-mask's logits as well, as `gazecast review` does. "carried": the true mask of a clip's middle frame is carried forwards
-and backwards; IoU by distance in frames, the mean of both directions.
+object or on the background, until the IoU reaches 0.9. "clicks": all points so far as one prompt; "mask": with the
+middle of the mask before where they say too little, as `gazecast review` does. "carried": the true mask of a clip's
+middle frame is carried forwards and backwards; IoU by distance in frames, the mean of both directions.
 """
 
 from __future__ import annotations

@@ -9,14 +9,11 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
-from engines import Decoder, Embedding, Encoder, Floats, Image, Letterbox, Mask, MaskCandidates, Prompt
-from engines.base import LOGITS_SIDE
+from engines import Decoder, Embedding, Encoder, Image, Mask, MaskCandidates, Prompt
 from realtime.types import FrameKey
 
 MAX_EMBEDDINGS = 16
 """Frames whose embeddings are kept, some 4 MB each."""
-MASK_LOGIT = 6.0
-"""Logits of a mask that becomes a prompt: those that SAM gives for a clear mask."""
 Click = tuple[float, float, int]
 """x, y px, and 1 for the object or 0 for the background."""
 
@@ -79,9 +76,9 @@ class FrameSegmenter:
     ) -> SegmentedObject:
         """Segment an object; raises `EngineError`. before: the mask to correct, (H, W) bool."""
         embedding = self.encode(key, image)
-        prompt = make_correction_prompt(embedding.letterbox, points, box, before)
+        prompt = make_correction_prompt(points, box, before)
         candidates = self.open()[1].decode(embedding, [prompt])[0]
-        is_unambiguous = len(points) > 1 or box is not None or before is not None
+        is_unambiguous = len(prompt.points_px) > 1 or box is not None
         return _upsample_candidates(candidates, 0 if is_unambiguous else candidates.best_index)
 
     def close(self) -> None:
@@ -92,34 +89,22 @@ class FrameSegmenter:
 
 
 def make_correction_prompt(
-    letterbox: Letterbox,
-    points: Sequence[Click],
-    box: tuple[float, float, float, float] | None = None,
-    before: Mask | None = None,
+    points: Sequence[Click], box: tuple[float, float, float, float] | None = None, before: Mask | None = None
 ) -> Prompt:
-    """Make a prompt of clicks, a box and the mask before; raises `PromptError` where it is empty.
+    """Make a prompt of clicks and a box; raises `PromptError` where it is empty.
 
-    Clicks on the background alone say nothing of the object: its most interior point is added.
+    A single click, or clicks on the background alone, say too little of the object: the most interior point of the mask
+    before is added. Its logits are not: a mask that the decoder did not make itself tears the next one apart.
     """
     clicks = list(points)
-    has_mask = before is not None and bool(before.any())
-    if before is not None and has_mask and box is None and not any(label for *_, label in clicks):
+    is_vague = len(clicks) == 1 or not any(label for *_, label in clicks)
+    if is_vague and box is None and before is not None and before.any():
         clicks.insert(0, (*find_interior_point(before, [(x, y) for x, y, label in clicks if not label]), 1))
     return Prompt(
         np.array([click[:2] for click in clicks], np.float32).reshape(-1, 2),
         np.array([click[2] for click in clicks], np.int8),
         None if box is None else np.array(box, np.float32),
-        make_mask_logits(before, letterbox) if before is not None and has_mask else None,
     )
-
-
-def make_mask_logits(mask: Mask, letterbox: Letterbox) -> Floats:
-    """Make (256, 256) logits of an (H, W) bool mask."""
-    width, height = (max(1, round(side * LOGITS_SIDE / letterbox.side)) for side in letterbox.content_size)
-    share = cv2.resize(mask.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
-    logits = np.full((LOGITS_SIDE, LOGITS_SIDE), -MASK_LOGIT, np.float32)
-    logits[:height, :width] = (2 * np.asarray(share) - 1) * MASK_LOGIT
-    return logits
 
 
 def find_interior_point(mask: Mask, away_from: Sequence[tuple[float, float]] = ()) -> tuple[float, float]:

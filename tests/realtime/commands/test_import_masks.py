@@ -6,13 +6,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
 from realtime.commands.import_masks import read_segmentation
 from realtime.commands.main import main
 from realtime.correction.editor import load_answers
-from realtime.correction.events import pack_mask
+from realtime.correction.events import pack_mask, unpack_mask
 from realtime.errors import AnnotationError
 from realtime.recording.labels import load_labels
 from tests.realtime.correction.moving_disc import compute_iou, open_corrector, record, truth_of
@@ -124,6 +125,19 @@ def test_a_file_that_is_no_data_set_is_refused(
     assert main(["import", str(path.parent / "changed.json"), str(path)]) == 2
     assert reason in capsys.readouterr().err
     assert not list(path.parent.glob("*.jsonl"))
+
+
+def test_a_polygon_of_an_unchanged_mask_changes_nothing(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    dataset = export(path)
+    for each in dataset["annotations"]:
+        height, width = each["segmentation"]["size"]
+        mask = unpack_mask(each["segmentation"]["counts"], (width, height))
+        (contour,), _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+        each["segmentation"] = [contour.ravel().tolist()]
+    dataset["annotations"][1]["segmentation"] = [[20, 10, 40, 10, 40, 30, 20, 30]]
+    capsys.readouterr()
+    assert bring_back(path, dataset) == 0
+    assert capsys.readouterr().out.startswith("1 masks corrected, 0 added")
 
 
 def test_polygons_and_run_lengths_are_read() -> None:
