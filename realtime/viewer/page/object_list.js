@@ -31,7 +31,7 @@ export class ObjectList {
     for (const each of objects) {
       const row = this.rows.get(each.object) ?? this.addRow(each.object);
       row.object = each;
-      row.input.placeholder = this.name(each.object, each.name);
+      row.input.placeholder = each.name ? `${each.name} (${each.object})` : `object ${each.object}`;
       if (row.details.textContent !== each.details) row.details.textContent = each.details;
       const url = this.thumbnail(each);
       row.image.hidden = !url;
