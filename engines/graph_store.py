@@ -36,24 +36,44 @@ class GraphStore:
 
     weights: the folder. root: the cache folder. report: receives a line before every slow step.
     whole_square: encode the padding too instead of putting constants in its place, as a reference does.
+    adapter: safetensors file whose arrays replace those of the mask decoder.
     """
 
-    def __init__(self, weights: Path, model: str, root: Path, report: Report, *, whole_square: bool = False) -> None:
+    def __init__(
+        self,
+        weights: Path,
+        model: str,
+        root: Path,
+        report: Report,
+        *,
+        whole_square: bool = False,
+        adapter: Path | None = None,
+    ) -> None:
         self.weights, self.model, self.root, self.report = weights, model, root, report
         self.weights_hash = cache.hash_files(weight_files(weights, model))
-        self._whole_square = whole_square
+        self._whole_square, self._adapter = whole_square, adapter
+        self.adapter_hash = _hash_adapter(adapter) if adapter is not None else ""
 
     def key(self, **more: str) -> dict[str, str]:
         """Return the cache key of a file made from these weights."""
-        return {"model": self.model, "weights": self.weights_hash, "graphs": str(GRAPH_VERSION), **more}
+        adapted = {"adapter": self.adapter_hash} if self.adapter_hash else {}
+        return {"model": self.model, "weights": self.weights_hash, "graphs": str(GRAPH_VERSION), **adapted, **more}
 
     @cached_property
     def arrays(self) -> ModelWeights:
-        """The weights by name, read on first use."""
+        """The weights by name, read on first use; raises `ModelError` for an adapter of another model."""
         from engines.models.weight_arrays import read_arrays
 
         self.report(f"reading the weights of {self.model}")
-        return read_arrays(self.weights, self.model)
+        arrays = read_arrays(self.weights, self.model)
+        if self._adapter is not None:
+            from engines.models.safetensors import read_safetensors
+
+            for name, value in read_safetensors(self._adapter).items():
+                if not name.startswith("mask_decoder.") or name not in arrays or arrays[name].shape != value.shape:
+                    raise ModelError(f"{self._adapter} was not learned with {self.model}: {name} does not fit it")
+                arrays[name] = value
+        return arrays
 
     @cached_property
     def profiles(self) -> PaddingProfiles | None:
@@ -175,3 +195,10 @@ class GraphStore:
         from engines.models.onnx_graphs import prompt_table
 
         return prompt_table(self.arrays)
+
+
+def _hash_adapter(adapter: Path) -> str:
+    try:
+        return cache.hash_files((adapter,))
+    except OSError as error:
+        raise ModelError(f"cannot read {adapter}: {error.strerror or error}") from None

@@ -43,5 +43,7 @@ def load(
     """
     if (module := BACKENDS.get(settings.backend)) is None:
         raise EngineUnavailable(f"no backend {settings.backend!r}; choose one of {', '.join(BACKENDS)}")
+    if settings.adapter is not None and settings.backend in ("stock", "fake"):
+        raise EngineUnavailable(f"the {settings.backend} engine has no place for learned weights; choose openvino")
     open_engine = cast(Opener, import_module(module).open_engine)
     return open_engine(settings, weights, frame_size, report or (lambda line: None))

@@ -24,7 +24,7 @@ def open_reference(weights: Path, settings: EngineSettings, side: int, report: R
 
     settings: of the engine to be compared. Raises `EngineUnavailable` without any runtime.
     """
-    store = GraphStore(weights, settings.model, Path(), report, whole_square=True)
+    store = GraphStore(weights, settings.model, Path(), report, whole_square=True, adapter=settings.adapter)
     plain = EngineSettings(settings.backend, settings.model, "f32", picture_side=side)
     return open_sam(
         plain, store, _open_runtime(store, plain), precision="f32", device="CPU", versions={}, frame_size=None

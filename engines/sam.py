@@ -77,7 +77,8 @@ def open_store(settings: EngineSettings, weights: Path | None, report: Report) -
     """Open the graph store of the settings' model; raises `ModelError` where there are no weights."""
     if weights is None:
         raise ModelError(f"the {settings.backend} engine needs the folder with the weights of {settings.model}")
-    return GraphStore(weights, settings.model, settings.cache_dir or default_cache_dir(), report)
+    root = settings.cache_dir or default_cache_dir()
+    return GraphStore(weights, settings.model, root, report, adapter=settings.adapter)
 
 
 def open_sam(
@@ -102,7 +103,7 @@ def open_sam(
         precision=precision,
         device=device,
         masks=4,
-        versions=dict(versions),
+        versions=dict(versions) | ({"adapter": store.adapter_hash[:12]} if store.adapter_hash else {}),
         threads={"encoder": settings.encoder_threads, "decoder": settings.decoder_threads},
         picture_side=picture_side(settings, on_gpu),
     )
@@ -197,8 +198,16 @@ class SamEncoder:
         """
         graph = EncoderGraph.of(embedding.letterbox)
         rows, columns = graph.tokens
-        keys = self._open_runtime.array(embedding.tensors[0]).reshape(*graph.grid, -1)
-        return keys[:rows, :columns] - self._table.no_mask
+        return self.keys(embedding).reshape(*graph.grid, -1)[:rows, :columns] - self._table.no_mask
+
+    def keys(self, embedding: Embedding) -> Floats:
+        """Return what the decoder attends to, (M, 256) float32 on `EncoderGraph.grid`, for training."""
+        keys = self._open_runtime.array(embedding.tensors[0])
+        return keys.reshape(-1, keys.shape[-1])
+
+    def tokens(self, letterbox: Letterbox, prompts: Sequence[Prompt]) -> tuple[Floats, Floats]:
+        """Return the (B, N, 256) tokens of prompts, and (B, N) offsets of their attention scores."""
+        return self._table.tokens([letterbox] * len(prompts), prompts)
 
     def close(self) -> None:
         """See `Encoder.close`."""

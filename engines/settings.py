@@ -86,6 +86,8 @@ class EngineSettings:
     recognizer_share: share of the time of encoding that recognizing objects may add, 0 to 1; keyframes between are
         not searched, and objects are moved to them.
     word_share: the same while a word is searched for; with more, keyframes come later than words are worth.
+    adapter: file of weights that `gazecast learn --part decoder` or `--part iou` learned, as --adapter sets it; unset
+        for the model's own.
     cache_dir: folder of the graphs and their notes; unset for the user's cache.
     """
 
@@ -99,6 +101,7 @@ class EngineSettings:
     recognizer_names: tuple[str, ...] = ()
     recognizer_share: float = 0.08
     word_share: float = 0.15
+    adapter: Path | None = None
     cache_dir: Path | None = None
 
     def __post_init__(self) -> None:

@@ -99,7 +99,9 @@ def load_config(file: Path | None, flags: Mapping[str, Any], defaults: RunConfig
 def select_recorded_settings(config: RunConfig) -> RunConfig:
     """Select the settings that decide the masks; no address, token or path of this machine."""
     publish = replace(PublishConfig(), stream=config.publish.stream, encoding=config.publish.encoding)
-    return RunConfig(publish=publish, engine=replace(config.engine, cache_dir=None), tracker=config.tracker)
+    return RunConfig(
+        publish=publish, engine=replace(config.engine, adapter=None, cache_dir=None), tracker=config.tracker
+    )
 
 
 def to_toml(config: RunConfig) -> str:

@@ -86,8 +86,9 @@ def choose_on_pictures(
             return None
         image = picture.load()
         content, embedding = hash_texts([image.tobytes()]), encoder.encode(image)
-        for name, point, radius in _list_fixations(picture, image.shape[1], fixations, content):
-            choices.append(choose_on_picture(decoder, embedding, image, point, radius, f"{content}/{name}", fixations))
+        for each, point, radius in list_fixations(picture, image.shape[1], fixations, content):
+            place = f"{content}/{each.name}"
+            choices.append(choose_on_picture(decoder, embedding, image, point, radius, place, fixations))
     on_picture(len(pictures), len(pictures))
     return choices
 
@@ -113,13 +114,16 @@ def _count_repeats(each: LabelledObject, fixations: PictureFixations) -> int:
     return 1 if each.point_px is not None else fixations.repeats
 
 
-def _list_fixations(
+def list_fixations(
     picture: LabelledPicture, width: int, fixations: PictureFixations, content: str
-) -> Iterator[tuple[str, tuple[float, float], float]]:
-    """Yield name, gaze point and error radius, px, of each fixation; simulated ones are seeded by picture and name."""
+) -> Iterator[tuple[LabelledObject, tuple[float, float], float]]:
+    """Yield object, gaze point and error radius, px, of each fixation; simulated ones are seeded by picture and name.
+
+    content: hash of the picture.
+    """
     for each in _list_objects(picture, fixations):
         radius = each.radius_px or RADIUS_SHARE * width
         rng = np.random.default_rng(int(hash_texts([content, each.name]), 16))
         for _ in range(_count_repeats(each, fixations)):
             error = fixations.error_px * width / REFERENCE_WIDTH
-            yield each.name, each.point_px or simulate_gaze(each.mask, error, rng), radius
+            yield each, each.point_px or simulate_gaze(each.mask, error, rng), radius

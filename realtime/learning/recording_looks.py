@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
-from engines import Decoder, Encoder
+from engines import Decoder, Encoder, Image
 from engines.recognition.base import ObjectRecognizer
 from realtime.comms.envelope import unpack
 from realtime.comms.messages import MaskMessage
 from realtime.correction.events import AcceptEvent
-from realtime.correction.state import CorrectionState
+from realtime.correction.state import CorrectedMask, CorrectionState
 from realtime.errors import RecordingError
-from realtime.learning.coco_pictures import name_recording
+from realtime.learning.coco_pictures import LabelledObject, LabelledPicture, name_recording
 from realtime.learning.looks import (
     RIGHT_IOU,
     Answer,
@@ -25,6 +26,7 @@ from realtime.learning.looks import (
     label_choice,
 )
 from realtime.recording.exact_replay import ExactReplay
+from realtime.recording.format import RecordedFrame
 from realtime.recording.labels import LabelFile
 from realtime.recording.reader import RecordingReader
 from realtime.recording.visits import VISIBLE_STATES
@@ -141,3 +143,25 @@ class RecordingAnswers:
             for each in accepts
         )
         return "kept" if label is not None or is_accepted else None
+
+
+def list_corrected_pictures(
+    recording: RecordingReader, corrections: CorrectionState, group: str
+) -> list[LabelledPicture]:
+    """List the frames in which masks were corrected by hand; masks that motion carried there are left out."""
+    found = []
+    for frame in recording.read_frames():
+        masks = {number: mask for number, mask in corrections.find_masks(frame.key).items() if not mask.is_carried}
+        if masks:
+            name = f"{recording.path.name} {frame.index}"
+            found.append(LabelledPicture(name, partial(_load, frame), partial(_unpack, masks), group))
+    return found
+
+
+def _load(frame: RecordedFrame) -> Image:
+    return frame.decode().image
+
+
+def _unpack(masks: Mapping[int, CorrectedMask]) -> list[LabelledObject]:
+    unpacked = ((number, mask.unpack()) for number, mask in masks.items())
+    return [LabelledObject(mask, str(number)) for number, mask in unpacked if mask.any()]

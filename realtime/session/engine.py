@@ -182,14 +182,17 @@ def check_word_recognizer(settings: EngineSettings, models: Path | None) -> None
 
 
 def apply_adapter(config: RunConfig) -> RunConfig:
-    """Put what an adapter learned into the settings, which a recording then repeats without the file.
+    """Put what an adapter learned into the settings.
 
+    A recording then repeats a ranker without the file; learned weights of the decoder it names by their hash.
     Raises `LearningError` for an adapter that cannot be read, or was learned with another model.
     """
     if config.adapter is None:
         return config
     info = load_adapter(config.adapter)
     check_model(info, config.adapter, config.engine.model)
+    if info.part != "ranker":
+        return replace(config, engine=replace(config.engine, adapter=config.adapter))
     choice = replace(config.tracker.choice, ranker=info.ranker)
     return replace(config, tracker=replace(config.tracker, choice=choice))
 

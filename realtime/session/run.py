@@ -13,6 +13,7 @@ from realtime.infra.interrupts import InterruptHandler
 from realtime.infra.machine import limit_memory_arenas
 from realtime.media.overlay import draw_overlay
 from realtime.pipeline.control import USER_VERBS
+from realtime.session.engine import apply_adapter
 from realtime.session.own_engine import OwnEngine
 from realtime.session.run_inputs import RunInputs, open_run_inputs
 from realtime.session.run_outputs import RunOutputs, open_run_outputs
@@ -34,6 +35,7 @@ def run(config: RunConfig, view: RunView, *, window: bool = False, stop: threadi
     limit_memory_arenas()
     cv2.setNumThreads(1)  # the tracker's share of the cores; the rest belongs to the engine
     stop = stop or threading.Event()
+    config = apply_adapter(config)
     with ExitStack() as stack:
         interrupts = stack.enter_context(InterruptHandler())
         inputs = open_run_inputs(config, view, stack, window=window)

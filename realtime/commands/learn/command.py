@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, get_args
 
 from realtime.commands.config_flags import Verbs, add_config_flags, add_parser, check_gpu, read_config
 from realtime.config.schema import RunConfig
@@ -12,6 +15,11 @@ from realtime.errors import LearningError, RunFailed
 from realtime.files import write_atomically
 from realtime.infra.interrupts import EXIT_INTERRUPTED, InterruptHandler
 from realtime.infra.progress import TerminalProgress
+from realtime.learning.adapter import Part
+
+if TYPE_CHECKING:
+    from realtime.commands.learn.look_reader import LookReader
+    from realtime.commands.learn.ranker import LearnedAdapter
 
 DEFAULT_OUT = Path("learned.adapter")
 
@@ -22,7 +30,13 @@ def add_verb(verbs: Verbs[argparse.ArgumentParser]) -> None:
     add = parser.add_argument
     add("recordings", type=Path, nargs="*", metavar="RECORDING", help="what `run --record` wrote and `review` answered")
     add("--coco", type=Path, action="append", default=[], metavar="FILE", help="a data set with true masks, too")
-    add("--part", choices=("ranker",), default="ranker", help="what learns: the choice among the candidates")
+    add(
+        "--part",
+        choices=get_args(Part),
+        default="ranker",
+        help="what learns: the choice among "
+        "the candidates (default), SAM's IoU head and tokens, the whole mask decoder; the last two need torch",
+    )
     add("--out", type=Path, default=DEFAULT_OUT, metavar="FILE", help=f"the adapter, default {DEFAULT_OUT}; one that "
         "exists is replaced by a better one only")  # fmt: skip
     add("--report", type=Path, metavar="FILE.html", help="write a page with figures and pictures before and after")
@@ -32,7 +46,6 @@ def add_verb(verbs: Verbs[argparse.ArgumentParser]) -> None:
 
 def _learn(args: argparse.Namespace) -> int:
     from realtime.commands.learn.look_reader import LearningStopped, LookReader
-    from realtime.commands.learn.ranker import learn_ranker
     from realtime.learning.adapter import save_adapter
 
     if not args.recordings and not args.coco:
@@ -45,11 +58,7 @@ def _learn(args: argparse.Namespace) -> int:
         reader = LookReader(config, progress, lambda: not interrupts.is_requested, args.identity)
         with closing(reader):
             try:
-                for file in args.recordings:
-                    reader.read_recording(file)
-                for file in args.coco:
-                    reader.read_coco(file)
-                learned = learn_ranker(reader, old, progress, lambda: not interrupts.is_requested)
+                learned = _learn_part(args, reader, old, progress, lambda: not interrupts.is_requested)
             except (LearningStopped, KeyboardInterrupt):
                 learned = None
         progress.stop()
@@ -63,7 +72,32 @@ def _learn(args: argparse.Namespace) -> int:
         progress.show_line(f"report: {args.report}")
     if learned.verdict.reason:
         raise RunFailed(f"refused, and nothing was written: {learned.verdict.reason}")
-    save_adapter(args.out, learned.info)
+    save_adapter(args.out, learned.info, learned.arrays)
     ending = "" if learned.is_complete else "; it was stopped, and this is the best until then"
     progress.show_line(f"wrote {args.out}{ending}. Use it: gazecast run --adapter {args.out}")
     return 0
+
+
+def _learn_part(
+    args: argparse.Namespace, reader: LookReader, old: Path | None, progress: TerminalProgress,
+    go_on: Callable[[], bool],
+) -> LearnedAdapter | None:  # fmt: skip
+    """Read the sources and learn; None where it was stopped before there was anything to keep."""
+    if args.part == "ranker":
+        from realtime.commands.learn.ranker import learn_ranker
+
+        for file in args.recordings:
+            reader.read_recording(file)
+        for file in args.coco:
+            reader.read_coco(file)
+        return learn_ranker(reader, old, progress, go_on)
+    from realtime.commands.learn.decoder import learn_decoder
+    from realtime.session.engine import apply_adapter
+
+    if old is not None:  # what is in use is what the new weights are compared with
+        reader.config = apply_adapter(replace(reader.config, adapter=old))
+    for file in args.recordings:
+        reader.read_corrected_pictures(file)
+    for file in args.coco:
+        reader.read_labelled_pictures(file)
+    return learn_decoder(reader, args.part, progress, go_on)

@@ -20,7 +20,12 @@ from realtime.infra.progress import ProgressReporter
 from realtime.learning.coco_pictures import LabelledObject, LabelledPicture, read_coco
 from realtime.learning.looks import FixationChoice, LabelledLook, hash_texts, load_choices, save_choices
 from realtime.learning.picture_looks import PictureFixations, choose_on_pictures, label_pictures
-from realtime.learning.recording_looks import RecordingAnswers, ReplayedChoices, identify_recording
+from realtime.learning.recording_looks import (
+    RecordingAnswers,
+    ReplayedChoices,
+    identify_recording,
+    list_corrected_pictures,
+)
 from realtime.recording.reader import RecordingReader
 from realtime.session.engine import open_engine, open_recognizer
 from realtime.sources.video.video_reader import VideoFile
@@ -45,6 +50,7 @@ class LookReader:
     looks: list[LabelledLook] = field(default_factory=list)
     sources: dict[str, str] = field(default_factory=dict)
     states: list[CorrectionState] = field(default_factory=list)
+    pictures: list[LabelledPicture] = field(default_factory=list)
 
     @cached_property
     def engine(self) -> tuple[Encoder, Decoder]:
@@ -87,6 +93,23 @@ class LookReader:
     def read_bundled(self) -> list[LabelledLook]:
         """Return looks at the objects of the rendered table; raises `LearningStopped`."""
         return self._read_pictures(load_bundled_pictures(), TABLE.read_bytes(), "the program's own pictures", repeats=2)
+
+    def read_corrected_pictures(self, file: Path) -> None:
+        """Add the frames of a recording that were corrected, for learning the decoder; raises `RecordingError`."""
+        recording = RecordingReader(file, self.identity)
+        recording.check_pictures("learned from")
+        content = identify_recording(recording)
+        if content in self.sources.values():
+            return
+        _, corrections = load_answers(file)
+        self.sources[file.name] = content
+        self.states.append(corrections)
+        self.pictures += list_corrected_pictures(recording, corrections, content)
+
+    def read_labelled_pictures(self, file: Path) -> None:
+        """Add the pictures of a data set, for learning the decoder; raises `LearningError`."""
+        self.pictures += read_coco(file)
+        self.sources[file.name] = hash_texts([file.read_bytes()])
 
     def _add(self, file: Path, content: str, looks: Sequence[LabelledLook]) -> None:
         seen = {look.choice.place for look in self.looks}

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
+from engines import Floats
 from realtime.commands.learn.look_reader import LookReader
 from realtime.correction.loop_metrics import measure_loop
 from realtime.errors import LearningError
 from realtime.infra.progress import ProgressReporter
-from realtime.learning.adapter import AdapterInfo, get_ranker, load_adapter
+from realtime.learning.adapter import AdapterInfo, Part, get_ranker, load_adapter
 from realtime.learning.gate import MIN_LOOKS, GateVerdict, judge, measure_choice, score_looks
 from realtime.learning.looks import LabelledLook
 from realtime.learning.ranker_training import (
@@ -30,18 +31,22 @@ OWN, BUNDLED = "your own looks", "the program's own pictures"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class LearnedRanker:
-    """Holds a learned ranker with the verdict on it. report: the page. is_complete: as of `RankerTraining`."""
+class LearnedAdapter:
+    """Holds what was learned with the verdict on it.
+
+    report: the page. is_complete: False where the training was stopped early. arrays: changed weights by name.
+    """
 
     info: AdapterInfo
     verdict: GateVerdict
     report: str
     is_complete: bool
+    arrays: Mapping[str, Floats] = field(default_factory=dict, repr=False)
 
 
 def learn_ranker(
     reader: LookReader, old: Path | None, progress: ProgressReporter, go_on: Callable[[], bool]
-) -> LearnedRanker | None:
+) -> LearnedAdapter | None:
     """Learn from the looks of a reader; None where it was stopped before anything could be tested.
 
     old: an adapter that is in use, which the new one must not fall behind either. Raises `LearningError`.
@@ -69,10 +74,13 @@ def learn_ranker(
         {OWN: measure_choice(tested, unseen), BUNDLED: measure_choice(bundled, score_looks(bundled, ranker))},
         OWN,
     )
-    info = _describe(reader, ranker, verdict)
+    info = describe_adapter(
+        reader, "ranker", verdict, answers=Counter(look.answer for look in looks),
+        visits=len({look.visit for look in looks}), groups=(look.group for look in looks), ranker=ranker.to_text(),
+    )  # fmt: skip
     changes = find_changes(tested, before, unseen)
     page = write_report(info, verdict, changes, measure_loop(reader.states), (start, ranker))
-    return LearnedRanker(info, verdict, page, training.is_complete)
+    return LearnedAdapter(info, verdict, page, training.is_complete)
 
 
 def check_looks(looks: Sequence[LabelledLook]) -> None:
@@ -107,11 +115,13 @@ def _read_old(old: Path) -> AdapterInfo:
     return info
 
 
-def _describe(reader: LookReader, ranker: CandidateRanker, verdict: GateVerdict) -> AdapterInfo:
-    looks, model = reader.looks, reader.config.engine.model
+def describe_adapter(
+    reader: LookReader, part: Part, verdict: GateVerdict, *, answers: Mapping[str, int], visits: int,
+    groups: Iterable[str], ranker: str = "",
+) -> AdapterInfo:  # fmt: skip
+    """Describe what was learned from the sources of a reader."""
     return AdapterInfo(
-        "ranker", model, datetime.now(UTC).isoformat(timespec="seconds"), f"gazecast {version('gazecast')}",
-        looks=len(looks), visits=len({look.visit for look in looks}), answers=Counter(look.answer for look in looks),
-        sources=reader.sources, groups=tuple(sorted({look.group for look in looks})), figures=verdict.to_fields(),
-        ranker=ranker.to_text(),
+        part, reader.config.engine.model, datetime.now(UTC).isoformat(timespec="seconds"),
+        f"gazecast {version('gazecast')}", looks=sum(answers.values()), visits=visits, answers=answers,
+        sources=reader.sources, groups=tuple(sorted(set(groups))), figures=verdict.to_fields(), ranker=ranker,
     )  # fmt: skip

@@ -13,9 +13,14 @@ from realtime.commands.learn import look_reader
 from realtime.commands.main import main
 from realtime.commands.replay import read_recorded_config
 from realtime.correction.editor import ReviewEditor, load_answers
-from realtime.correction.events import AcceptEvent
+from realtime.correction.events import AcceptEvent, CorrectionEvent, pack_mask
 from realtime.learning.adapter import AdapterInfo, load_adapter, save_adapter
-from realtime.learning.recording_looks import RecordingAnswers, ReplayedChoices, identify_recording
+from realtime.learning.recording_looks import (
+    RecordingAnswers,
+    ReplayedChoices,
+    identify_recording,
+    list_corrected_pictures,
+)
 from realtime.recording.labels import ObjectLabel
 from realtime.recording.reader import RecordingReader
 from realtime.tracking.candidate_ranker import CandidateRanker
@@ -154,3 +159,27 @@ def test_the_programs_own_pictures_have_their_masks():
         (labelled,) = picture.read_objects()
         assert labelled.mask.shape == picture.load().shape[:2]
         assert labelled.mask.any()
+
+
+def test_an_engine_without_a_decoder_that_learns_is_refused(learn, tmp_path):
+    pytest.importorskip("torch")
+    code, text = learn("--coco", write_data_set(tmp_path, 2), "--part", "decoder", "--out", tmp_path / "a.adapter")
+    assert code == 2
+    assert "has no decoder that learns" in text
+
+
+def test_corrected_frames_are_what_the_decoder_learns_from(recorded):
+    path, _ = recorded
+    recording = RecordingReader(path)
+    frames = list(recording.read_frames())
+    mask = scene.truth(0)
+    event = CorrectionEvent(
+        object=1, frame=frames[3].key, size=scene.SIZE, means="brush", mask=pack_mask(mask), seconds=3.0
+    )
+    ReviewEditor(path).correct([event])
+    _, corrections = load_answers(path)
+    (picture,) = list_corrected_pictures(recording, corrections, "group")
+    (labelled,) = picture.read_objects()
+    assert (labelled.mask == mask).all()
+    assert picture.load().shape[:2] == mask.shape
+    ReviewEditor(path).undo()

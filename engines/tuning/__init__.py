@@ -1,0 +1,1 @@
+"""Tunes SAM's mask decoder on embeddings that are computed already; needs torch."""

@@ -1,0 +1,194 @@
+"""Learns weights of the mask decoder, judges them by the gate, and writes adapter and report."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from engines import Decoder, Embedding, Encoder, Floats, Image, Mask, Prompt, weights
+from engines.base import LOGITS_SIDE
+from engines.graphs import EncoderGraph
+from engines.models.weight_arrays import read_arrays
+from engines.sam import SamEncoder
+from realtime.commands.learn.look_reader import LookReader, load_bundled_pictures
+from realtime.commands.learn.ranker import BUNDLED, OWN, LearnedAdapter, describe_adapter
+from realtime.errors import LearningError
+from realtime.infra.progress import ProgressReporter
+from realtime.learning.adapter import AdapterInfo, Part, save_adapter
+from realtime.learning.coco_pictures import LabelledPicture
+from realtime.learning.gate import ChoiceFigures, judge, measure_choice
+from realtime.learning.looks import LabelledLook, hash_texts
+from realtime.learning.loop_metrics import measure_loop
+from realtime.learning.picture_looks import PictureFixations, choose_on_pictures, label_pictures, list_fixations
+from realtime.learning.report import write_report
+from realtime.session.engine import open_engine
+
+if TYPE_CHECKING:
+    from engines.tuning.decoder_tuning import DecoderExample
+
+MIN_OBJECTS = 30
+"""Fewer right masks than these teach a decoder nothing that holds elsewhere; a hundred are better."""
+PARTS_OF_FIVE = {"test": (0,), "stop": (1,), "train": (2, 3, 4)}
+KEPT_POINTS = 2
+"""Points of each picture whose old answers are kept."""
+RATES = {"iou": 2e-4, "decoder": 3e-5}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Division:
+    """Holds pictures of which no recording, and no picture, is in two parts."""
+
+    train: list[LabelledPicture]
+    stop: list[LabelledPicture]
+    test: list[LabelledPicture]
+
+
+def learn_decoder(
+    reader: LookReader, part: Part, progress: ProgressReporter, go_on: Callable[[], bool]
+) -> LearnedAdapter | None:
+    """Learn from the right masks of a reader's pictures; None where it was stopped before the first epoch's end.
+
+    Raises `LearningError` and `EngineError`.
+    """
+    try:
+        from engines.tuning.decoder_tuning import TuningSettings, tune_decoder
+    except ImportError:
+        raise LearningError('learning the decoder needs torch: pip install "gazecast[torch]"') from None
+    encoder, decoder = reader.engine
+    if not isinstance(encoder, SamEncoder):
+        raise LearningError(f"the {encoder.info.backend} engine has no decoder that learns; choose openvino")
+    parts = _divide(reader.pictures)
+    fixations, settings = replace(reader.fixations, repeats=2), reader.config.engine
+
+    def show(done: int, total: int) -> bool:
+        progress.show_steps(done, total, "encoding")
+        return go_on()
+
+    before = _measure((encoder, decoder), parts.test, fixations, show)
+    train, stop = (_make_examples(encoder, each, fixations, show) for each in (parts.train, parts.stop))
+    if before is None or train is None or stop is None:
+        return None
+
+    def on_step(done: int, total: int) -> bool:
+        progress.show_steps(done, total, f"learning the {part}")
+        return go_on()
+
+    arrays = read_arrays(weights.model_folder(settings.model, root=reader.config.models), settings.model)
+    tuned, epoch = tune_decoder(arrays, part, train, stop, TuningSettings(rate=RATES[part]), on_step)
+    if not epoch:
+        if not go_on():
+            return None
+        raise LearningError("nothing was learned: no epoch was better on the masks that were held out")
+    is_complete = go_on()
+    after = _measure_tuned(reader, part, tuned, parts.test, fixations, progress)
+    verdict = judge(before, after, OWN)
+    learned_from = [*parts.train, *parts.stop]
+    info = describe_adapter(
+        reader, part, verdict, answers={"corrected": len(train) + len(stop)}, visits=len(learned_from),
+        groups=(_name_group(picture) for picture in learned_from),
+    )  # fmt: skip
+    page = write_report(info, verdict, (), measure_loop(reader.states), None)
+    return LearnedAdapter(info, verdict, page, is_complete, tuned)
+
+
+def _name_group(picture: LabelledPicture) -> str:
+    return picture.group or hash_texts([picture.load().tobytes()])
+
+
+def _divide(pictures: Sequence[LabelledPicture]) -> _Division:
+    """Divide pictures by recording where there are five, else by picture; raises `LearningError` for too few."""
+    names = [_name_group(each) for each in pictures]
+    if len(set(names)) < 5:
+        names = [hash_texts([each.load().tobytes()]) for each in pictures]
+    ranks = {name: k % 5 for k, name in enumerate(sorted(set(names)))}
+    found = {
+        part: [each for each, name in zip(pictures, names, strict=True) if ranks[name] in own]
+        for part, own in PARTS_OF_FIVE.items()
+    }
+    objects = sum(1 for each in pictures for _ in each.read_objects())
+    if objects < MIN_OBJECTS or not all(found.values()):
+        raise LearningError(
+            f"there are {objects} right masks in {len(set(names))} pictures, and learning the decoder needs "
+            f"{MIN_OBJECTS} or more in five: correct more in gazecast review, or add --coco FILE"
+        )
+    return _Division(**found)
+
+
+def _measure(
+    engine: tuple[Encoder, Decoder], own: Sequence[LabelledPicture], fixations: PictureFixations,
+    show: Callable[[int, int], bool],
+) -> dict[str, ChoiceFigures] | None:  # fmt: skip
+    """Measure the choice by the settings' rule on the masks of an engine; None where it was stopped."""
+    figures = {}
+    for name, pictures in ((OWN, own), (BUNDLED, load_bundled_pictures())):
+        choices = choose_on_pictures(pictures, engine, fixations, show)
+        if choices is None:
+            return None
+        looks: list[LabelledLook] = list(label_pictures(pictures, choices, fixations))
+        # the first hypothesis is the rule's choice
+        figures[name] = measure_choice(looks, [-np.arange(len(look.overlap), dtype=float) for look in looks])
+    return figures
+
+
+def _measure_tuned(
+    reader: LookReader, part: Part, tuned: Mapping[str, Floats], own: Sequence[LabelledPicture],
+    fixations: PictureFixations, progress: ProgressReporter,
+) -> dict[str, ChoiceFigures]:  # fmt: skip
+    """Measure a tuned decoder in an engine of its own, built from its adapter as a run does."""
+    with tempfile.TemporaryDirectory(prefix="gazecast-learn-") as folder:
+        file = Path(folder) / "tuned.adapter"
+        save_adapter(file, AdapterInfo(part, reader.config.engine.model), tuned)
+        config = reader.config
+        engine = open_engine(replace(config.engine, adapter=file), config.models, None, progress)
+        try:
+            found = _measure(engine, own, fixations, lambda done, total: True)
+            assert found is not None
+            return found
+        finally:
+            for each in engine:
+                each.close()
+
+
+def _make_examples(
+    encoder: SamEncoder, pictures: Sequence[LabelledPicture], fixations: PictureFixations,
+    show: Callable[[int, int], bool],
+) -> list[DecoderExample] | None:  # fmt: skip
+    from engines.tuning.decoder_tuning import DecoderExample
+
+    examples: list[DecoderExample] = []
+    for number, picture in enumerate(pictures):
+        if not show(number, len(pictures)):
+            return None
+        image = picture.load()
+        embedding, content = encoder.encode(image), hash_texts([image.tobytes()])
+        keys, graph = encoder.keys(embedding), EncoderGraph.of(embedding.letterbox)
+        rng = np.random.default_rng(int(content, 16))
+        for each, point, _ in list_fixations(picture, image.shape[1], fixations, content):
+            tokens, absent = encoder.tokens(embedding.letterbox, [Prompt.click(*point)])
+            kept = encoder.tokens(embedding.letterbox, _draw_prompts(image, rng))
+            mask = _fit_mask(each.mask, embedding, graph)
+            examples.append(DecoderExample(keys, graph.tokens, tokens[0], absent[0], mask, kept))
+    return examples
+
+
+def _draw_prompts(image: Image, rng: np.random.Generator) -> list[Prompt]:
+    height, width = image.shape[:2]
+    points = rng.uniform(0, 1, (KEPT_POINTS, 2)) * (width - 1, height - 1)
+    return [Prompt.click(*point) for point in points.tolist()]
+
+
+def _fit_mask(mask: Mask, embedding: Embedding, graph: EncoderGraph) -> Mask:
+    """Resample an (H, W) mask to the logits that cover the picture's tokens."""
+    box = embedding.letterbox
+    step = LOGITS_SIDE / box.side
+    width, height = (max(1, round(side * step)) for side in box.content_size)
+    fitted = np.zeros((4 * graph.tokens[0], 4 * graph.tokens[1]), np.bool_)
+    small = cv2.resize(mask.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
+    fitted[:height, :width] = small[: fitted.shape[0], : fitted.shape[1]] > 0.5
+    return fitted
