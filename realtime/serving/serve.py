@@ -28,6 +28,7 @@ from realtime.serving.shared_engine import SharedEngine
 from realtime.session.access import choose_access, report_access
 from realtime.session.engine import (
     CancellableProgress,
+    apply_adapter,
     check_recognizer,
     open_engine,
     open_recognizer,
@@ -104,6 +105,7 @@ def open_host(
 
 def open_host_engine(config: RunConfig, sharing: SharingSettings, progress: ProgressReporter) -> HostEngine:
     """Open the engine that all sessions share; raises `EngineError`, and KeyboardInterrupt when it is cancelled."""
+    config = apply_adapter(config)
     check_recognizer(config.engine, config.models)
     pair = open_engine(config.engine, config.models, None, progress)
     return HostEngine(

@@ -18,13 +18,13 @@ from engines.models.weight_arrays import read_arrays
 from engines.sam import SamEncoder
 from realtime.commands.learn.look_reader import LookReader, load_bundled_pictures
 from realtime.commands.learn.ranker import BUNDLED, OWN, LearnedAdapter, describe_adapter
+from realtime.correction.loop_metrics import measure_loop
 from realtime.errors import LearningError
 from realtime.infra.progress import ProgressReporter
 from realtime.learning.adapter import AdapterInfo, Part, save_adapter
 from realtime.learning.coco_pictures import LabelledPicture
 from realtime.learning.gate import ChoiceFigures, judge, measure_choice
 from realtime.learning.looks import LabelledLook, hash_texts
-from realtime.learning.loop_metrics import measure_loop
 from realtime.learning.picture_looks import PictureFixations, choose_on_pictures, label_pictures, list_fixations
 from realtime.learning.report import write_report
 from realtime.session.engine import open_engine
@@ -172,7 +172,7 @@ def _make_examples(
         for each, point, _ in list_fixations(picture, image.shape[1], fixations, content):
             tokens, absent = encoder.tokens(embedding.letterbox, [Prompt.click(*point)])
             kept = encoder.tokens(embedding.letterbox, _draw_prompts(image, rng))
-            mask = _fit_mask(each.mask, embedding, graph)
+            mask = fit_mask(each.mask, embedding, graph)
             examples.append(DecoderExample(keys, graph.tokens, tokens[0], absent[0], mask, kept))
     return examples
 
@@ -183,7 +183,7 @@ def _draw_prompts(image: Image, rng: np.random.Generator) -> list[Prompt]:
     return [Prompt.click(*point) for point in points.tolist()]
 
 
-def _fit_mask(mask: Mask, embedding: Embedding, graph: EncoderGraph) -> Mask:
+def fit_mask(mask: Mask, embedding: Embedding, graph: EncoderGraph) -> Mask:
     """Resample an (H, W) mask to the logits that cover the picture's tokens."""
     box = embedding.letterbox
     step = LOGITS_SIDE / box.side
