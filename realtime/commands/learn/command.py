@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 from realtime.commands.config_flags import Verbs, add_config_flags, add_parser, check_gpu, read_config
 from realtime.config.schema import RunConfig
@@ -15,13 +15,14 @@ from realtime.errors import LearningError, RunFailed
 from realtime.files import write_atomically
 from realtime.infra.interrupts import EXIT_INTERRUPTED, InterruptHandler
 from realtime.infra.progress import TerminalProgress
-from realtime.learning.adapter import Part
 
 if TYPE_CHECKING:
     from realtime.commands.learn.look_reader import LookReader
     from realtime.commands.learn.ranker import LearnedAdapter
 
 DEFAULT_OUT = Path("learned.adapter")
+PARTS = ("ranker", "iou", "decoder")
+"""The parts of an adapter, whose module would load a library for weights."""
 
 
 def add_verb(verbs: Verbs[argparse.ArgumentParser]) -> None:
@@ -32,7 +33,7 @@ def add_verb(verbs: Verbs[argparse.ArgumentParser]) -> None:
     add("--coco", type=Path, action="append", default=[], metavar="FILE", help="a data set with true masks, too")
     add(
         "--part",
-        choices=get_args(Part),
+        choices=PARTS,
         default="ranker",
         help="what learns: the choice among "
         "the candidates (default), SAM's IoU head and tokens, the whole mask decoder; the last two need torch",
