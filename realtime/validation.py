@@ -34,7 +34,7 @@ def read_value(value: object, kind: type[T], error: type[Exception], where: str 
     except msgspec.ValidationError as failure:
         raise error(_explain(str(failure), value, kind, where)) from None
     except UnicodeEncodeError:  # of half a surrogate pair, which JSON can write
-        raise error(f"{where.removeprefix('.') or 'it'} holds a text that is not Unicode") from None
+        raise error(f"{where or 'it'} holds a text that is not Unicode") from None
 
 
 def _convert(value: object, kind: type[T]) -> T:
@@ -60,6 +60,7 @@ def _read_path(kind: Any, value: Any) -> Any:
 def _explain(failure: str, value: Any, kind: Any, where: str) -> str:
     """Name the field that a failure of msgspec is about, the expected type there, and the value."""
     reason, _, path = failure.partition(" - at `$")
+    is_inside = bool(where)
     missing = re.fullmatch(r"Object missing required field `(\w+)`", reason)
     steps = list(_STEP.finditer(path + (f".{missing[1]}" if missing else "")))
     for name, index, any_key in (step.groups() for step in steps):
@@ -69,7 +70,7 @@ def _explain(failure: str, value: Any, kind: Any, where: str) -> str:
         where += f".{name}" if name else f"[{index}]"
         value = (value.get(name) if isinstance(value, dict) else None) if name else value[int(index)]
         kind = _member(kind, name, index)
-    what = f"{where.removeprefix('.') or 'it'} must be {_describe(kind)}, got {value!r:.60}"
+    what = f"{(where if is_inside else where.removeprefix('.')) or 'it'} must be {_describe(kind)}, got {value!r:.60}"
     return what if re.match("Expected|Invalid|Object|Number", reason) or not reason else f"{what}: {reason}"
 
 

@@ -70,6 +70,11 @@ def test_a_path_to_nobodys_home_states_the_reason():
         read_value({"count": 1, "path": "~nobody-here/x"}, Outer, ValueError, "file")
 
 
+def test_the_origin_of_a_value_is_named_as_it_is():
+    with pytest.raises(ValueError, match=r"^\.\./room\.toml: word must be a string, got 3"):
+        read_value(3, str, ValueError, "../room.toml: word")
+
+
 def test_threads_may_be_the_first_to_read_a_type_at_the_same_time():
     code = """
 import dataclasses, sys, threading
