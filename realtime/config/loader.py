@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
@@ -26,6 +26,10 @@ def read_toml(path: Path) -> dict[str, Any]:
         return parse_toml(to_utf8(path.read_bytes()).decode())
     except OSError as error:
         raise SettingsError(f"cannot read {path}: {error.strerror or error}") from None
+    except UnicodeDecodeError as error:
+        raise SettingsError(
+            f"{path} is no text in UTF-8 (byte {error.object[error.start]:#04x} at {error.start}); save it as UTF-8"
+        ) from None
     except ValueError as error:
         raise SettingsError(f"{path} is not TOML: {error}") from None
 
@@ -48,10 +52,7 @@ def merge_settings(settings: T, values: Mapping[str, Any], origin: str, _prefix:
     changes: dict[str, Any] = {}
     for key, value in values.items():
         name = f"{_prefix}{key}"
-        if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            hint = f"; did you mean {_prefix}{near[0]}?" if near else ""
-            raise SettingsError(f"{origin}: unknown setting {name}{hint} (allowed: {', '.join(known)})")
+        check_known(key, known, origin, _prefix)
         current = getattr(settings, key)
         if is_dataclass(current) and not isinstance(current, type):
             if not isinstance(value, Mapping):
@@ -63,6 +64,14 @@ def merge_settings(settings: T, values: Mapping[str, Any], origin: str, _prefix:
         return replace(settings, **changes)  # type: ignore[type-var]
     except ValueError as error:
         raise error if isinstance(error, SettingsError) else SettingsError(f"{origin}: {_prefix}{error}") from None
+
+
+def check_known(key: str, known: Sequence[str], origin: str, prefix: str = "") -> None:
+    """Raise `SettingsError` for a key that is not among the known ones; it names one that is like it."""
+    if key not in known:
+        near = difflib.get_close_matches(key, known, n=1)
+        hint = f"; did you mean {prefix}{near[0]}?" if near else ""
+        raise SettingsError(f"{origin}: unknown setting {prefix}{key}{hint} (allowed: {', '.join(known)})")
 
 
 def flatten_settings(settings: Any, prefix: str = "") -> dict[str, Any]:

@@ -74,6 +74,9 @@ def test_files(tmp_path):
     bad.write_text("name = \n")
     with pytest.raises(SettingsError, match=r"bad\.toml is not TOML"):
         read_toml(bad)
+    bad.write_bytes('name = "é"\n'.encode("latin-1"))
+    with pytest.raises(SettingsError, match=r"bad\.toml is no text in UTF-8 \(byte 0xe9 at 8\); save it as UTF-8"):
+        read_toml(bad)
     with pytest.raises(SettingsError, match=r"cannot read .*No such file"):
         read_toml(tmp_path / "none.toml")
 
