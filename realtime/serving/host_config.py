@@ -7,12 +7,12 @@ once, such as the engine and addresses, stands at the top alone.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from realtime.config.cluster import ClusterSettings
-from realtime.config.loader import merge_settings, read_toml
+from realtime.config.loader import check_known, merge_settings, read_toml
 from realtime.config.schema import RunConfig
 from realtime.config.sharing import SharingSettings
 from realtime.errors import SettingsError
@@ -24,6 +24,9 @@ HOST_TABLES = ("host", "sharing", "cluster")
 """Tables that `gazecast run` does not have."""
 HOST_KEYS = (*HOST_TABLES, "models", "requests", "metrics", "access", "engine", "view", "webcam", "whip")
 """Settings that a session cannot have for itself."""
+SESSION_KEYS = ("stream", *(each.name for each in fields(RunConfig) if each.name not in HOST_KEYS))
+"""What a `[[session]]` table may have."""
+FILE_KEYS = ("session", *HOST_TABLES, *(each.name for each in fields(RunConfig)))
 STREAM_KEYS = ("encoding", "overlay", "jpeg_quality")
 """Settings of `publish` that a session can have for itself, besides its name."""
 _SINGLE_READER = ("camera", "realsense", *LISTENING)
@@ -79,6 +82,9 @@ def load_host_config(file: Path, flags: Mapping[str, Any]) -> HostConfig:
 
 def read_host_config(values: Mapping[str, Any], flags: Mapping[str, Any], origin: str) -> HostConfig:
     """Read a host's settings. origin: names them in errors. Raises `SettingsError`."""
+    for each, name in ((values, origin), (flags, "flags")):
+        for key in each:
+            check_known(key, FILE_KEYS, name)
     shared, overrides = (
         {key: value for key, value in each.items() if key not in ("session", *HOST_TABLES)} for each in (values, flags)
     )
@@ -91,6 +97,8 @@ def read_host_config(values: Mapping[str, Any], flags: Mapping[str, Any], origin
     for output in ("foxglove", "lerobot"):
         if getattr(defaults.publish, output):
             raise SettingsError(f"{origin}: publish.{output} shows one wearer; a host does not serve it")
+    if "stream" in _read_table(values, "publish", origin):
+        raise SettingsError(f"{origin}: publish.stream is one wearer's; host.name names the host, stream a session")
     host, sharing, cluster = HostSettings(), SharingSettings(), ClusterSettings()
     for each, name in ((values, origin), (flags, "flags")):
         host = merge_settings(host, _read_table(each, "host", name), name, "host.")
@@ -104,7 +112,10 @@ def read_host_config(values: Mapping[str, Any], flags: Mapping[str, Any], origin
     sessions: list[RunConfig] = []
     for number, table in enumerate(tables, 1):
         session = read_session(defaults, table, f"{origin}: session {number}")
-        check_session(session, sessions, host)
+        try:
+            check_session(session, sessions, host)
+        except SettingsError as error:
+            raise SettingsError(f"{origin}: {error}") from None
         sessions.append(session)
     return HostConfig(defaults, tuple(sessions), host, sharing, cluster)
 
@@ -125,6 +136,7 @@ def read_session(defaults: RunConfig, values: Mapping[str, Any], origin: str) ->
             )
         if key in HOST_KEYS:
             raise SettingsError(f"{origin}: {key} is set once for all sessions, at the top of the file")
+        check_known(key, SESSION_KEYS, origin)
     publish = _read_table(values, "publish", origin)
     if foreign := next((key for key in publish if key not in STREAM_KEYS), ""):
         raise SettingsError(f"{origin}: publish.{foreign} is not a session's (allowed: {', '.join(STREAM_KEYS)})")

@@ -61,12 +61,16 @@ def test_the_example_of_the_documentation_is_read() -> None:
         (f"[view]\nenabled = true\n{ANNA}", "a host serves no live page"),
         (f'[publish]\nfoxglove = "127.0.0.1:1"\n{ANNA}', "publish.foxglove shows one wearer"),
         (f"[host]\nmax_fps = -1\n{ANNA}", "max_fps must be 0 to 1000"),
-        (f"[hots]\n{ANNA}", "unknown setting hots"),
+        (f"[hots]\n{ANNA}", r"unknown setting hots; did you mean host\?"),
+        (ANNA.replace("session", "sessions"), r"unknown setting sessions; did you mean session\?"),
+        (f"{ANNA}bogus = 1", "session anna: unknown setting bogus .allowed: stream, source, gaze,((?!metrics).)*$"),
+        (f'publish.stream = "a"\n{ANNA}', "publish.stream is one wearer's; host.name names the host"),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_refused_with_the_reason(text: str, expected: str) -> None:
-    with pytest.raises(SettingsError, match=expected):
+    with pytest.raises(SettingsError, match=expected) as raised:
         read(text)
+    assert str(raised.value).startswith("room.toml")
 
 
 def test_a_host_without_sessions_takes_requests() -> None:
