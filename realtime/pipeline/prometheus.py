@@ -188,7 +188,9 @@ class MetricsServer:
         try:
             self._server, self._thread = start_http_server(port, host, exporter.registry)
         except OSError as error:
-            raise TransportError(f"metrics at {host}:{port}: {error.strerror or error}") from error
+            raise TransportError(
+                f"metrics at {host}:{port}: {error.strerror or error}; choose another address, or port 0 for a free one"
+            ) from error
         bound = self._server.server_port
         self.address = f"http://{f'[{host}]' if ':' in host else host}:{bound}/metrics"
 
