@@ -13,7 +13,7 @@ import numpy as np
 from engines import Image
 from realtime.comms.mask_encoding import decode_mask, import_opencv
 from realtime.comms.messages import MaskMessage, read_message
-from realtime.comms.requests import pack_request, read_reply
+from realtime.comms.requests import MAX_REQUEST_BYTES, pack_request, read_reply
 from realtime.comms.session_requests import HostedStream
 from realtime.comms.sockets.base import MAX_MESSAGE_BYTES, find_access
 from realtime.comms.sockets.request_reply import RequestSocket
@@ -212,7 +212,10 @@ class Requester:
     def _request(self, remote: RequestSocket, ask: str, **fields: Any) -> dict[str, Any]:
         if self._stream is not None:
             fields = {"stream": self._stream, **fields}
-        return read_reply(remote.exchange([pack_request(ask, **fields)]))
+        request = pack_request(ask, **fields)
+        if len(request) > MAX_REQUEST_BYTES:  # which the other side would drop without an answer
+            raise WireError(f"{ask} takes {len(request)} bytes; a request has at most {MAX_REQUEST_BYTES}")
+        return read_reply(remote.exchange([request]))
 
     @staticmethod
     def _read_masks(reply: dict[str, Any]) -> list[SegmentedMask]:

@@ -6,6 +6,7 @@ import queue
 import threading
 from collections.abc import Callable
 
+from calibration import CalibrationError
 from engines import Decoder, EngineError
 from realtime.comms.requests import (
     AlternativeRequest,
@@ -136,5 +137,5 @@ class SessionRequests(PipelineObserver):
 
 def pack_error(error: Exception) -> bytes:
     """Pack a refusal for an error: the text of one that a client can cause, else also its type."""
-    is_expected = isinstance(error, GazecastError | RequestRefused | EngineError)
+    is_expected = isinstance(error, GazecastError | RequestRefused | EngineError | CalibrationError)
     return pack_refusal(str(error) if is_expected else f"{type(error).__name__}: {error}")

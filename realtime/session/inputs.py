@@ -64,7 +64,10 @@ def open_frames(spec: str) -> FrameSource:
     name = parse_source(spec)
     if name.kind not in _FRAMES:
         raise explain_kind(name, "frames", FRAME_SPECS, _FRAMES, _GAZE)
-    return _FRAMES[name.kind](name)
+    try:
+        return _FRAMES[name.kind](name)
+    except OSError as error:  # such as of a name that is too long for a file
+        raise SourceError(f"cannot open {name.shown[:80]!r}: {error.strerror or error}") from None
 
 
 def open_gaze(spec: str, frames: FrameSource | None = None, *, min_confidence: float = 0.0) -> GazeSource:

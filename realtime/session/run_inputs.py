@@ -50,10 +50,19 @@ class RunInputs:
         return isinstance(self.gaze, MouseGaze | BrowserGaze)
 
 
-def open_run_inputs(config: RunConfig, view: RunView, stack: ExitStack, *, window: bool) -> RunInputs:
+GAZE_FLAGS = (
+    "--gaze pupil://HOST:PORT, --gaze lsl: or --gaze trace:FILE.csv, or --view or --window to use the mouse, or "
+    "--word to name the object"
+)
+
+
+def open_run_inputs(
+    config: RunConfig, view: RunView, stack: ExitStack, *, window: bool, gaze_hint: str = GAZE_FLAGS
+) -> RunInputs:
     """Open the inputs and have `stack` close them; no source is started.
 
-    Raises `SettingsError`, `SourceError`, `WindowError` or `CalibrationError`.
+    gaze_hint: what gives gaze to frames that have none of their own, for the error. Raises `SettingsError`,
+    `SourceError`, `WindowError` or `CalibrationError`.
     """
     has_gaze = bool(config.gaze) or parse_source(config.source).has_own_gaze
     mouse = MouseGaze() if window and not has_gaze else None
@@ -61,7 +70,7 @@ def open_run_inputs(config: RunConfig, view: RunView, stack: ExitStack, *, windo
     if screen is not None:
         stack.callback(screen.close)
     frames = open_frames(config.source)
-    gaze: GazeSource = mouse or _open_gaze(config, view, frames)
+    gaze: GazeSource = mouse or _open_gaze(config, view, frames, gaze_hint)
     page = _open_page(config, frames, gaze)
     if page is not None:
         stack.callback(page.close)
@@ -79,8 +88,8 @@ def open_run_inputs(config: RunConfig, view: RunView, stack: ExitStack, *, windo
     return RunInputs(frames, gaze, clip, calibration, page, screen)
 
 
-def _open_gaze(config: RunConfig, view: RunView, frames: FrameSource) -> GazeSource:
-    spec = _choose_gaze(config)
+def _open_gaze(config: RunConfig, view: RunView, frames: FrameSource, hint: str) -> GazeSource:
+    spec = _choose_gaze(config, hint)
     if (name := parse_source(spec)).kind != "webcam":
         return open_gaze(spec, frames, min_confidence=config.tracker.gaze.min_confidence)
     if not config.view.enabled:
@@ -92,7 +101,7 @@ def _open_gaze(config: RunConfig, view: RunView, frames: FrameSource) -> GazeSou
     return open_webcam_gaze(name, config.webcam, config.models, view.progress)
 
 
-def _choose_gaze(config: RunConfig) -> str:
+def _choose_gaze(config: RunConfig, hint: str) -> str:
     if config.gaze:
         return config.gaze
     name = parse_source(config.source)
@@ -107,10 +116,7 @@ def _choose_gaze(config: RunConfig) -> str:
             f"{redact_source(config.source)} is the video of a headset's recording; --source "
             f"{redact_source(f'file:{name.path.parent}')} plays it with its gaze"
         )
-    raise SettingsError(
-        f"{redact_source(config.source)} has no gaze of its own; add --gaze pupil://HOST:PORT, --gaze lsl: "
-        "or --gaze trace:FILE.csv, or --view or --window to use the mouse, or --word to name the object"
-    )
+    raise SettingsError(f"{redact_source(config.source)} has no gaze of its own; add {hint}")
 
 
 def _open_page(config: RunConfig, frames: FrameSource, gaze: GazeSource) -> LivePage | None:

@@ -76,11 +76,11 @@ def parse_source(text: str) -> SourceName:
     kind = _ALIASES.get(kind, kind)
     if kind in KINDS and (colon or kind in ("webcam", "none")):
         return SourceName(kind, _path_of_url(rest) if kind == "file" and rest.startswith("//") else rest)
-    path = Path(text.partition("?")[0] if not Path(text).exists() else text)
+    path = Path(text if _exists(text) else text.partition("?")[0])
     ending = path.suffix.lower()
     if text.startswith("/dev/"):
         return SourceName("camera", text)
-    if text and (path.exists() or ending in (*_BY_ENDING, *_CLIP_ENDINGS)):
+    if text and (_exists(path) or ending in (*_BY_ENDING, *_CLIP_ENDINGS)):
         return SourceName(_BY_ENDING.get(ending, "file"), text)
     return SourceName(kind if colon else "", rest if colon else text)
 
@@ -94,7 +94,15 @@ def _path_of_url(rest: str) -> str:
     """Return the path of file:///absolute, file://localhost/absolute, and file://relative, which many people write."""
     path = rest.removeprefix("//")
     path = path.removeprefix("localhost") if path.startswith("localhost/") else path
-    return path if Path(path.partition("?")[0]).exists() else unquote(path)
+    return path if _exists(path.partition("?")[0]) else unquote(path)
+
+
+def _exists(path: str | Path) -> bool:
+    """Return whether a path exists; False for one that is too long to be any."""
+    try:
+        return Path(path).exists()
+    except OSError:
+        return False
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,6 +69,11 @@ def test_no_password_is_shown(password: str) -> None:
             assert "hun" not in shown
 
 
+@pytest.mark.parametrize(("text", "kind"), [("x" * 5000, ""), ("x" * 5000 + ".mp4", "file")])
+def test_a_name_that_is_too_long_for_a_file_is_parsed(text: str, kind: str) -> None:
+    assert parse_source(text).kind == kind
+
+
 def test_a_published_name_is_text_in_any_encoding() -> None:
     assert redact_source("file:" + os.fsdecode(b"caf\xe9\x1b.mp4")) == r"file:caf\xe9\x1b.mp4"
 
