@@ -24,6 +24,7 @@ from realtime.sources.names import redact_source
 
 START_S = 1.0
 """How long a stop waits for a start that is under way, and has been cancelled."""
+GAZE_SETTINGS = 'gaze = "pupil://HOST:PORT", "lsl:" or "trace:FILE.csv" to the session, or word = "cup"'
 log = logging.getLogger(__name__)
 
 
@@ -103,7 +104,7 @@ class HostedSession:
             sender = StreamSender(socket, self.stream)
             stack.callback(self._client.close)
             stack.callback(sender.close)
-            inputs = open_run_inputs(config, view, stack, window=False)
+            inputs = open_run_inputs(config, view, stack, window=False, gaze_hint=GAZE_SETTINGS)
             outputs = open_session_outputs(config, view, stack, inputs, sender)
             outputs.access["publish"] = socket.access.kind
             self.metrics: MetricsRegistry = outputs.metrics
@@ -126,8 +127,13 @@ class HostedSession:
         return bool(self._failure or self._session.rejection or self._session.has_ended)
 
     def start(self) -> None:
-        """Begin to start, on a thread of its own: the first frame may take seconds, or never come."""
-        self._starting.start()
+        """Begin to start, on a thread of its own: the first frame may take seconds, or never come.
+
+        Does nothing after `stop`.
+        """
+        with self._lock:
+            if not self._client.is_cancelled:
+                self._starting.start()
 
     def status(self) -> HostedStream:
         """Return the present state."""

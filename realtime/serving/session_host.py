@@ -101,6 +101,8 @@ class SessionHost:
     def close_session(self, stream: str) -> None:
         """Close a session, after which nothing is published under its name; raises `SessionRefused` for none."""
         with self._lock:
+            if stream in self._names and not (stream in self._sessions or stream in self._ended):
+                raise SessionRefused(f"session {stream} is being opened or closed; ask again later")
             session = self._sessions.pop(stream, None)
             was_ended = self._ended.pop(stream, None) is not None
         if session is None and not was_ended:
@@ -151,7 +153,8 @@ class SessionHost:
         until_ns = now_ns() + round(CLOSE_S * 1e9)
         for thread in [*stops, *([self._thread] if self._thread.ident is not None else [])]:
             thread.join(max(0.0, (until_ns - now_ns()) / 1e9))
-        self._report("stopping")
+        if self._thread.ident is not None:
+            self._report("stopping")
 
     def _forget(self, stream: str) -> None:
         with self._lock:

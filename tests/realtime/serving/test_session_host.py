@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -289,6 +290,49 @@ def test_clients_with_keys_open_no_files_of_the_host(opened, clips):
 def test_the_state_of_a_host_follows_from_its_sessions(states, overload, expected):
     streams = [HostedStream(f"s{number}", "camera:0", state, "") for number, state in enumerate(states)]
     assert assess_host(streams, overload) == expected
+
+
+def test_a_session_that_is_being_opened_is_not_closed(opened, clips, monkeypatch):
+    begun, go_on = threading.Event(), threading.Event()
+    open_inputs = hosted_session.open_run_inputs
+
+    def open_slowly(*args: Any, **options: Any) -> RunInputs:
+        begun.set()
+        assert go_on.wait(PATIENCE_S)
+        return open_inputs(*args, **options)
+
+    monkeypatch.setattr(hosted_session, "open_run_inputs", open_slowly)
+    opening = threading.Thread(target=lambda: opened.open(**clips["anna"]))
+    opening.start()
+    assert begun.wait(PATIENCE_S)
+    with pytest.raises(SessionRefused, match="session anna is being opened or closed; ask again later"):
+        opened.host.close_session("anna")
+    go_on.set()
+    opening.join(PATIENCE_S)
+    opened.host.close_session("anna")
+    assert opened.host.list_streams() == []
+
+
+def test_a_session_that_was_stopped_does_not_start(opened, clips):
+    session = hosted_session.HostedSession(
+        read_session(DEFAULTS, clips["anna"], "a test"), ProgressReporter(), opened.host._socket, opened.host._engine
+    )
+    session.stop()
+    session.start()
+    assert not [thread for thread in threading.enumerate() if "anna" in thread.name]
+
+
+def test_wrong_settings_are_refused_with_what_to_do(tmp_path: Path, opened, clips):
+    with Requester(opened.requests.endpoint, timeout_s=PATIENCE_S) as requester:
+        for settings, expected in (
+            ({"source": clips["anna"]["source"]}, 'no gaze of its own; add gaze = "pupil://HOST:PORT"'),
+            ({**clips["anna"], "calibration": str(tmp_path / "no.json")}, "^cannot read .*no.json: No such file"),
+            ({"source": "x" * 5000 + ".mp4", "gaze": "none", "word": "cup"}, "cannot open .*: File name too long"),
+            ({"source": "camera:0", "word": "x" * 70_000}, "takes 70[0-9]* bytes; a request has at most 65536"),
+        ):
+            with pytest.raises(WireError, match=expected):
+                requester.open_session(**{**settings, "stream": "carl"})
+        assert requester.sessions() == []
 
 
 def test_an_invalid_source_leaves_nothing_open(opened):
