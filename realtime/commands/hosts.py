@@ -8,6 +8,7 @@ from typing import Any
 
 from realtime.commands.config_flags import Verbs, add_parser
 from realtime.comms.directory import DEFAULT_DIRECTORY
+from realtime.errors import ClusterError, RequestTimeout
 from realtime.infra.output import print_line
 
 
@@ -24,13 +25,18 @@ def add_verb(verbs: Verbs[argparse.ArgumentParser]) -> None:
 def _show(args: argparse.Namespace) -> None:
     from realtime.comms.directory_client import DirectoryClient
 
-    with DirectoryClient(args.directory) as client:
-        if args.drain:
-            client.drain_host(args.drain)
-        if args.resume:
-            client.resume_host(args.resume)
-        for line in describe_cluster(client.list_hosts()):
-            print_line(line)
+    try:
+        with DirectoryClient(args.directory) as client:
+            if args.drain is not None:
+                client.drain_host(args.drain)
+            if args.resume is not None:
+                client.resume_host(args.resume)
+            for line in describe_cluster(client.list_hosts()):
+                print_line(line)
+    except RequestTimeout as error:
+        raise ClusterError(
+            f"{error}; is it the directory (cluster.directory) of a gazecast serve --ray that runs?"
+        ) from None
 
 
 def describe_cluster(described: Mapping[str, Any]) -> Iterator[str]:

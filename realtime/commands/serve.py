@@ -36,7 +36,7 @@ def _serve(args: argparse.Namespace) -> None:
     config = load_host_config(args.file, read_flags(args))
     check_gpu(config.defaults.engine)
     view = choose_view(args.log, as_json=args.json)
-    if args.ray:
+    if args.ray is not None:
         from realtime.serving.cluster.serve_cluster import serve_cluster
 
         serve_cluster(config, view, args.ray)

@@ -58,6 +58,8 @@ def serve(config: HostConfig, view: RunView, *, stop: threading.Event | None = N
         stack.callback(engine.close)
         host = open_host(config, view, stack, socket, engine)
         for session in config.sessions:
+            if stop.is_set() or interrupts.is_requested:
+                return
             _open_session(host, session, view)
         host.start()
         streams = host.list_streams()

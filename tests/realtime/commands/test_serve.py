@@ -6,10 +6,14 @@ import subprocess
 import sys
 import threading
 import urllib.request
+from unittest.mock import Mock
 
 import pytest
 
 from realtime import MaskSubscriber
+from realtime.commands.main import main
+from realtime.comms.directory_client import DirectoryClient
+from realtime.errors import RequestTimeout
 from tests.realtime import scene
 from tests.realtime.waiting import PATIENCE_S, eventually
 
@@ -55,6 +59,27 @@ def test_a_host_serves_its_sessions_until_it_is_interrupted(tmp_path):
     assert last["state"] == "stopping"
     assert last["sessions"].keys() == wearers.keys()
     assert (last["sessions"]["carl"], last["engine"]["backend"]) == ("failed", "fake")
+
+
+def test_a_host_that_cannot_start_says_only_why(tmp_path, capsys):
+    file = tmp_path / "room.toml"
+    file.write_text('engine.backend = "fake"\nrequests = "here"\npublish.endpoint = "tcp://127.0.0.1:0"\n')
+    assert main(["serve", str(file)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("gazecast: 'here' is no address; expected tcp://HOST:PORT")
+
+
+def test_a_cluster_needs_an_address(tmp_path, capsys):
+    file = tmp_path / "room.toml"
+    file.write_text('[[session]]\nstream = "anna"\nsource = "camera:0"\ngaze = "lsl:"\n')
+    assert main(["serve", str(file), "--ray", ""]) == 2
+    assert "--ray takes local, or HOST:PORT of a cluster's head" in capsys.readouterr().err
+
+
+def test_hosts_without_a_cluster_say_what_to_check(monkeypatch, capsys):
+    monkeypatch.setattr(DirectoryClient, "list_hosts", Mock(side_effect=RequestTimeout("no answer from x within 5 s")))
+    assert main(["hosts", "tcp://127.0.0.1:1"]) == 2
+    assert "within 5 s; is it the directory (cluster.directory) of a gazecast" in capsys.readouterr().err
 
 
 def test_a_file_without_sessions_is_refused(tmp_path):
