@@ -7,6 +7,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import Generic, TypeVar
 
 from engines import EngineClosed, EngineError
@@ -111,14 +112,16 @@ class EngineLane(Generic[Item, Result]):
     def statistics(self) -> LaneStatistics:
         """Return what was measured so far."""
         with self._changed:
-            return LaneStatistics(
-                streams={stream: times.summarize() for stream, times in self._times.items()},
+            copies = {stream: times.copy() for stream, times in self._times.items()}
+            collected = LaneStatistics(
+                streams={},
                 batch_sizes=dict(self._sizes),
                 busy_ns=self._busy_ns,
                 service_ms=self._costs.samples(),
                 recent=tuple(self._costs.recent),
                 batch_ratios=dict(self._costs.ratios),
             )
+        return replace(collected, streams={stream: times.summarize() for stream, times in copies.items()})
 
     @property
     def ratios(self) -> Mapping[int, float]:

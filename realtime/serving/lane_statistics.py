@@ -80,6 +80,10 @@ class StreamTimes:
         self.wait_ns.append(wait_ns)
         self.service_ns.append(service_ns)
 
+    def copy(self) -> StreamTimes:
+        """Return a copy, which may be summarized while another thread records."""
+        return StreamTimes(self.served, self.wait_ns.copy(), self.service_ns.copy())
+
     def summarize(self) -> StreamSummary:
         """Return the summary; zeros before the first request."""
         if not self.served:

@@ -23,6 +23,9 @@ from realtime.serving.engine_clients import ClientDecoder, ClientEncoder, Prepar
 from realtime.serving.engine_lane import EngineLane
 from realtime.serving.lane_statistics import LaneStatistics
 
+OVERLOAD_NS = 1_000_000_000
+"""How long an overload, or none, is remembered: every session asks ten times a second, and it is about all of them."""
+
 
 class StreamTaken(GazecastError):
     """A stream that is open already."""
@@ -66,6 +69,7 @@ class SharedEngine:
         self._lock = threading.Lock()
         self._streams: set[str] = set()
         self._meter = LoadMeter()
+        self._overload, self._overload_ns = "", 0  # what was found, and when to look again
         self.work_slots = WorkSlots(self.settings.tracking_slots or count_slots(encoder.info, os.cpu_count() or 1))
         """For the tracking of the clients' sessions, see `PipelineOptions`."""
         self._is_closed = False
@@ -115,7 +119,15 @@ class SharedEngine:
         return admit(open_count, self.measure_cost(), self.settings)
 
     def find_overload(self) -> str:
-        """Return why keyframes come later than they should; empty where they do not."""
+        """Return why keyframes come later than they should; empty where they do not. It is up to a second old."""
+        with self._lock:
+            if now_ns() < self._overload_ns:
+                return self._overload
+            self._overload_ns = now_ns() + OVERLOAD_NS
+        self._overload = self._measure_overload()
+        return self._overload
+
+    def _measure_overload(self) -> str:
         statistics = self._encoding.statistics()
         ages = [stream.wait_p50_ms + stream.service_p50_ms for stream in statistics.streams.values()]
         limit_ms = self.settings.max_keyframe_age_ms

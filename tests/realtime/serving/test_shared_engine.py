@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from engines import EngineClosed, EngineError, Prompt, PromptError
 from engines.fake import open_fake
+from realtime.serving import shared_engine
 from realtime.serving.batch_costs import TRIALS
 from realtime.serving.shared_engine import SharedEngine, StreamTaken
 from tests.realtime.waiting import eventually
@@ -265,3 +266,12 @@ def test_health_says_how_the_engine_is_shared(shared):
     assert described["decode"]["batches"] == {"1": 1}
     assert shared.admit(0).is_admitted
     assert shared.find_overload() == ""
+
+
+def test_sessions_that_ask_for_an_overload_have_it_measured_once_a_second(shared, monkeypatch):
+    at_ns, measured = [10**9], []
+    monkeypatch.setattr(shared_engine, "now_ns", lambda: at_ns[0])
+    monkeypatch.setattr(shared, "_measure_overload", lambda: measured.append(1) or f"measured {len(measured)} times")
+    assert {shared.find_overload() for _ in range(100)} == {"measured 1 times"}
+    at_ns[0] += shared_engine.OVERLOAD_NS
+    assert shared.find_overload() == "measured 2 times"
