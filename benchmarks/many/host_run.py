@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import zmq
 
-from benchmarks.whole_program.program import ProcessUse, measure_process
+from benchmarks.whole_program.program import ProcessUse, end_process, measure_process
 from realtime.comms.envelope import unpack
 
 ROOT = Path(__file__).parents[2]
@@ -140,12 +140,7 @@ def start_process(*command: str) -> Iterator[subprocess.Popen[str]]:
         try:
             yield process
         finally:
-            process.terminate()
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            end_process(process)
 
 
 class MaskListener:

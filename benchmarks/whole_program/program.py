@@ -24,6 +24,16 @@ START_S = 120.0
 MIB = 2**20
 
 
+def end_process(process: subprocess.Popen[str]) -> None:
+    """End a process, by force where it has not ended within ten seconds."""
+    process.terminate()
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
 @dataclass(frozen=True)
 class ProgramLoad:
     """Holds what a run is exposed to: size of pictures, rates, and numbers of subscribers and viewers."""
@@ -154,14 +164,5 @@ def _start(stack: contextlib.ExitStack, module: str, *args: str) -> LineReader:
         [sys.executable, "-m", module, *args], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, text=True, cwd=Path(__file__).parents[2],
     )  # fmt: skip
-
-    def end() -> None:
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-    stack.callback(end)
+    stack.callback(end_process, process)
     return LineReader(process)
