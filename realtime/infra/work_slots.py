@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
+import heapq
+import itertools
 import threading
-from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from realtime.infra.clock import now_ns
+
+_RETURNING = -1
+"""The tag of a thread whose work has begun: it comes before all others."""
+
 
 class WorkSlots:
-    """Lets `count` threads work at a time, in the order in which they asked.
+    """Lets `count` threads work at a time, each for an equal share of the time where they want more than there is.
 
     Python runs one thread at a time, and each call into a library ends in a wait for that turn. Threads that are as
     many as the cores need few waits; with ten times as many, one step of each takes a hundred times as long.
+    The order is that of start-time fair queueing (Goyal, Vin & Cheng, "Start-time Fair Queueing", 1996): a thread's
+    work is tagged with the virtual time at which its last one ended, or with the present one where that is later, and
+    the smallest tag comes first. One with long or many works therefore waits for the others, who wait for one of its
+    works at most; equal ones come in the order in which they asked.
     """
 
     def __init__(self, count: int) -> None:
         self._lock = threading.Lock()
         self._free = count
-        self._queue: deque[threading.Event] = deque()
-        self._holding = threading.local()
+        self._queue: list[tuple[int, int, threading.Event]] = []  # a heap: tag, ticket
+        self._tickets = itertools.count()
+        self._virtual_ns = 0  # the largest tag that began
+        self._thread = threading.local()
 
     @property
     def has_waiting(self) -> bool:
@@ -29,7 +41,7 @@ class WorkSlots:
     @contextmanager
     def hold(self) -> Iterator[None]:
         """Wait for a slot, and hold it."""
-        self._acquire(first=False)
+        self._acquire(max(self._virtual_ns, getattr(self._thread, "ended_ns", 0)))
         try:
             yield
         finally:
@@ -38,31 +50,35 @@ class WorkSlots:
     @contextmanager
     def lend(self) -> Iterator[None]:
         """Let others have this thread's slot while it waits for something else; nothing for a thread without one."""
-        if not getattr(self._holding, "slot", False):
+        if not getattr(self._thread, "has_slot", False):
             yield
             return
         self._release()
         try:
             yield
         finally:
-            self._acquire(first=True)  # its step has begun, and others have waited less
+            self._acquire(_RETURNING)  # its step has begun, and others have waited less
 
-    def _acquire(self, *, first: bool) -> None:
+    def _acquire(self, tag: int) -> None:
         turn = None
         with self._lock:
             if self._free and not self._queue:
                 self._free -= 1
             else:
                 turn = threading.Event()
-                (self._queue.appendleft if first else self._queue.append)(turn)
+                heapq.heappush(self._queue, (tag, next(self._tickets), turn))
         if turn is not None:
             turn.wait()
-        self._holding.slot = True
+        if tag != _RETURNING:
+            self._thread.ended_ns = tag
+            self._virtual_ns = max(self._virtual_ns, tag)
+        self._thread.has_slot, self._thread.begun_ns = True, now_ns()
 
     def _release(self) -> None:
-        self._holding.slot = False
+        self._thread.has_slot = False
+        self._thread.ended_ns += now_ns() - self._thread.begun_ns
         with self._lock:
             if self._queue:
-                self._queue.popleft().set()  # the slot passes to it
+                heapq.heappop(self._queue)[-1].set()  # the slot passes to it
             else:
                 self._free += 1

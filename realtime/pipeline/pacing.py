@@ -59,7 +59,3 @@ class FrameLimiter:
             return False
         self._credit -= 1
         return True
-
-    def measure_wait_s(self) -> float:
-        """Return the time after which the next frame is admitted, s; 0 where it may come at once."""
-        return max(0.0, 1 - self._credit) / self._per_ns / 1e9 if self._per_ns else 0.0

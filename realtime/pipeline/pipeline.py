@@ -17,6 +17,7 @@ from typing import Any
 
 from engines import Decoder, Encoder, SharedDecoder
 from realtime.infra.clock import now_ns
+from realtime.infra.frame_pacing import PacedSource
 from realtime.infra.threads import call_with_deadline
 from realtime.pipeline.adaptive_encoder import AdaptiveEncoder
 from realtime.pipeline.context import PipelineContext, PipelineOptions
@@ -55,6 +56,11 @@ class Pipeline:
         self._context = PipelineContext(options or PipelineOptions(), publisher)
         self._frame_size = self._context.options.frame_size
         self._limiter = FrameLimiter(self._context.options.max_fps)
+        self._is_paced = isinstance(frames, PacedSource)
+        slots = self._context.options.work_slots
+        for source in (frames, gaze):
+            if isinstance(source, PacedSource):
+                source.pacing.admit, source.pacing.may_defer = self._admit_frame, lambda: slots.has_waiting
         self._first_frame = threading.Event()
         self._encode_worker = EncodeWorker(self._context)
         self._track_worker = TrackWorker(self._context, self._encode_worker)
@@ -164,16 +170,20 @@ class Pipeline:
         self._first_frame.set()
         if not context.ready.is_set():
             return  # no thread reads it yet: a start, not a drop
-        if not self._limiter.admit(now_ns()):
-            context.metrics.count_drop("frames.above_max_fps")
+        if not self._is_paced and not self._admit_frame():
             return
         context.notify(lambda observer: observer.on_frame(frame))
         if context.options.every_frame:
             context.frames.put_when_empty(frame)
         else:
             context.frames.put(frame)
-        if context.options.max_fps and getattr(self._frame_source, "skips_waiting_frames", False):
-            context.stopping.wait(self._limiter.measure_wait_s())  # so that it decodes no frame that is too many
+
+    def _admit_frame(self) -> bool:
+        """Return whether a frame that has come is processed, and count it where not; on the source's thread."""
+        if not self._context.ready.is_set() or self._limiter.admit(now_ns()):
+            return True
+        self._context.metrics.count_drop("frames.above_max_fps")
+        return False
 
     def _on_gaze(self, sample: GazeSample) -> None:
         """Queue a gaze sample; on the source's thread."""

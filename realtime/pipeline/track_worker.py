@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 
+from realtime.errors import SourceError
 from realtime.infra.clock import now_ns
+from realtime.infra.frame_pacing import PendingFrame
 from realtime.pipeline.context import PipelineContext
 from realtime.pipeline.control import TRACKER_VERBS, UserCommand
 from realtime.pipeline.encode_worker import EncodeWorker
@@ -46,9 +48,19 @@ class TrackWorker:
                 if (newer := frames.get(0)) is not None:  # it came while others worked
                     frames.dropped += frame is not None
                     frame = newer
-                if frame is not None:
+                if frame is not None and self._decode_picture(frame):
                     self._track(tracker, frame)
                 self._use_idle_time(tracker)
+
+    def _decode_picture(self, frame: Frame) -> bool:
+        """Decode a picture that is not decoded yet, while others track; False for one that its source has counted."""
+        if not isinstance(frame, PendingFrame):
+            return True
+        try:
+            with self._context.options.work_slots.lend():
+                return frame.image is not None
+        except SourceError:
+            return False
 
     def _track(self, tracker: LoggedTracker, frame: Frame) -> None:
         context = self._context

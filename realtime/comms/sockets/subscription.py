@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 import zmq
 
@@ -67,6 +68,8 @@ class RebuildingSubscriber:
 
     def receive_parts(self, timeout_s: float) -> list[bytes] | None:
         """Return the next message's parts, or None after the timeout; `AccessError` while the server refuses."""
+        with suppress(zmq.Again):  # cheaper than to poll where messages wait
+            return self._socket.recv_multipart(zmq.NOBLOCK)
         until = time.monotonic() + timeout_s
         while True:
             wait_ms = whole_ms(until - time.monotonic())

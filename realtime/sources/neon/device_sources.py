@@ -8,6 +8,7 @@ from collections import deque
 from contextlib import suppress
 
 from calibration.camera import CameraModel
+from realtime.infra.frame_pacing import FramePacing
 from realtime.sources.neon.companion_api import CompanionAddress, DeviceUnavailable, request_camera
 from realtime.sources.neon.connection import NO_REPORT, NeonSource
 from realtime.sources.neon.gaze_messages import UnusableData, read_event, read_gaze
@@ -46,6 +47,7 @@ class NeonFrames(NeonSource):
         self._assembler = AccessUnitAssembler()
         self._awaited = 0  # frames yet to be left out unless a key frame comes
         self._index = self._captured_ns = 0
+        self.pacing = FramePacing()
 
     def start(self, on_frame: OnFrame, on_event: OnEvent | None = None) -> None:
         """Start now; the device may appear later."""
@@ -99,7 +101,8 @@ class NeonFrames(NeonSource):
                 clock_jumps = stream.clock_jumps
                 self._times.note_clock_change(unit.received_ns)
             self._monitor.count_received()
-            is_wanted = unit.sent_s is not None and self._units.empty()
+            is_newest = unit.sent_s is not None and self._units.empty()
+            is_wanted = is_newest and self.pacing.admit()
             image, is_intact = decoder.decode(unit, convert=is_wanted)
             if image is not None and unit.sent_s is not None:
                 self._publish(image, unit.sent_s, unit.received_ns)
@@ -107,7 +110,7 @@ class NeonFrames(NeonSource):
                 self._drop("damaged", "its pictures are damaged on the way")
             elif unit.sent_s is None:
                 self._drop(NO_REPORT, self._flaw)
-            else:
+            elif is_wanted == is_newest:  # else `pacing` counted it
                 self._monitor.count_dropped("before a key frame" if is_wanted else "replaced")
 
     def _publish(self, image: Image, sent_s: float, received_ns: int) -> None:

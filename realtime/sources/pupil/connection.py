@@ -66,6 +66,9 @@ class PupilSource(ThreadedSource):
         """Process a message, and more from `feed` if needed; `MalformedMessage` is counted by its reason."""
         raise NotImplementedError
 
+    def _rest(self) -> None:
+        """Wait, where messages may come together: none waits now."""
+
     def _on_connect(self) -> None:
         """Prepare for a device that has just answered, or has another feed."""
 
@@ -194,7 +197,10 @@ class PupilSource(ThreadedSource):
         """Process messages until the device's port changes."""
         refused = 0
         while not self._stop.is_set() and port == self._feed_port:
-            parts = feed.receive(0.1)
+            parts = feed.receive(0)
+            if parts is None:
+                self._rest()
+                parts = feed.receive(0.1)
             self._monitor.count_dropped("oversize", feed.refused - refused)
             refused = feed.refused
             if parts is not None:

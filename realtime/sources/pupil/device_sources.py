@@ -7,10 +7,13 @@ import math
 import msgpack
 import numpy as np
 
+from engines import Image
 from engines.pictures import add_jpeg_end
 from realtime.comms.sockets.pupil import PupilSubscription
 from realtime.comms.sockets.request_reply import RequestSocket
+from realtime.errors import SourceError
 from realtime.infra.clock import now_ns
+from realtime.infra.frame_pacing import FramePacing, PendingFrame
 from realtime.sources.depth import DepthFrame, DepthScale, LiveDepth, choose_scale, clean_depth
 from realtime.sources.pupil.connection import DEFAULT_PORT, PupilSource
 from realtime.sources.pupil.frame_formats import FORMAT_HINT, FormatRequests
@@ -28,6 +31,8 @@ from realtime.types import Frame, GazeSample, OnEvent, OnFrame, OnGaze
 _MAX_DRAINED = 64
 MAX_LATE_S = 2.0
 """A network that reorders messages delays them by less."""
+REST_S = 0.03
+"""Of gaze, where the tracker is busy with others; its own clock still times it."""
 _MAX_GAP = 1000
 """Indices further apart than this were not lost: the device restarted its count."""
 
@@ -40,14 +45,14 @@ class PupilFrames(PupilSource):
     """
 
     _hint = FORMAT_HINT
-    skips_waiting_frames = True
-    """Whether `on_frame` may wait: only the newest of the frames that came meanwhile is decoded."""
 
     def __init__(self, host: str, port: int = DEFAULT_PORT) -> None:
         super().__init__(host, port, "frame.world", queue=16)
         self._on_frame: OnFrame = lambda frame: None
         self._index, self._time_s = -1, -math.inf
         self._formats = FormatRequests()
+        self.pacing = FramePacing()
+        self._is_sound = False  # the last picture that was decoded
 
     def start(self, on_frame: OnFrame, on_event: OnEvent | None = None) -> None:
         """Start now; the device may appear later."""
@@ -74,11 +79,31 @@ class PupilFrames(PupilSource):
         if newest is None:
             return
         header, raw, received_ns = newest
-        image = read_pixels(header, raw)
+        if not self.pacing.admit():
+            return
+        image = None
+        if not (self._is_sound and header.format == "jpeg" and self.pacing.may_defer()):
+            self._is_sound = False
+            image = read_pixels(header, raw)
+            self._is_sound = True
         captured_ns = self._accept(header.timestamp, received_ns)
         self._formats.on_usable(header.format)
         jpeg = add_jpeg_end(raw) if header.format == "jpeg" else None
-        self._on_frame(Frame(image, header.index, header.timestamp, captured_ns, received_ns, jpeg))
+        times = header.index, header.timestamp, captured_ns, received_ns, jpeg
+        if image is not None:
+            self._on_frame(Frame(image, *times))
+            return
+        size = header.width, header.height
+        self._on_frame(PendingFrame(lambda: self._decode_late(header, raw), size, *times))
+
+    def _decode_late(self, header: FrameHeader, raw: bytes) -> Image:
+        """Decode a deferred frame, on its reader's thread; raises `SourceError` for one that was counted."""
+        try:
+            return read_pixels(header, raw)
+        except MalformedMessage as error:
+            self._is_sound = False  # the next ones are decoded at once, so that the state tells what is wrong
+            self._count_malformed(error)
+            raise SourceError(error.detail) from None
 
     def _is_next(self, header: FrameHeader) -> bool:
         """Count the frames before this one that are missing; False for one that is older than the last, and counted.
@@ -115,11 +140,17 @@ class PupilGaze(PupilSource):
     def __init__(self, host: str, port: int = DEFAULT_PORT) -> None:
         super().__init__(host, port, "gaze.", queue=1000)
         self._on_gaze: OnGaze = lambda sample: None
+        self.pacing = FramePacing()
 
     def start(self, on_gaze: OnGaze, on_event: OnEvent | None = None) -> None:
         """Start now; the device may appear later."""
         self._on_gaze = on_gaze
         self._connect(on_event)
+
+    def _rest(self) -> None:
+        """Take the next samples together where the tracker has no time for them yet: each wake costs 0.1 ms."""
+        if self.pacing.may_defer():
+            self._stop.wait(REST_S)
 
     def _process(self, feed: PupilSubscription, parts: list[bytes]) -> None:
         received_ns = now_ns()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from realtime.infra.clock import ArrivalClock
+from realtime.infra.frame_pacing import FramePacing
 from realtime.sources.rtsp.access_units import AccessUnit, AccessUnitAssembler
 from realtime.sources.rtsp.packets import RtpPacket, StreamError
 from realtime.sources.rtsp.session import SessionStream
@@ -34,6 +35,7 @@ class TobiiFrames(TobiiSource, FrameSource):
         self._assembler, self._decoder = AccessUnitAssembler(), UnitDecoder(())
         self._quickest = ArrivalClock()  # of frames, which are late by their encoder's delay
         self._index = self._captured_ns = self._shown_ns = 0
+        self.pacing = FramePacing()
 
     def start(self, on_frame: OnFrame, on_event: OnEvent | None = None) -> None:
         """Start now; the glasses may appear later."""
@@ -60,7 +62,8 @@ class TobiiFrames(TobiiSource, FrameSource):
 
     def _decode(self, stream: SessionStream, unit: AccessUnit) -> None:
         times = self._map_time(stream, unit.sent_s, unit.received_ns)
-        is_wanted = times is not None and self._is_wanted(times[0], unit.received_ns)
+        is_timely = times is not None and self._is_wanted(times[0], unit.received_ns)
+        is_wanted = is_timely and self.pacing.admit()
         image, is_intact = self._decoder.decode(unit, convert=is_wanted)
         if times is None:
             return
@@ -70,7 +73,8 @@ class TobiiFrames(TobiiSource, FrameSource):
         elif captured_ns <= self._captured_ns:
             self._monitor.count_dropped("out of order")
         elif image is None:
-            self._monitor.count_dropped("before a key frame" if is_wanted else "replaced")
+            if is_wanted == is_timely:  # else `pacing` counted it
+                self._monitor.count_dropped("before a key frame" if is_wanted else "replaced")
         elif unit.received_ns - captured_ns > MAX_AGE_NS:
             self._drop("too old", "its pictures are more than a second old when they arrive")
         else:

@@ -9,6 +9,7 @@ import av
 
 from realtime.errors import SourceError
 from realtime.infra.clock import now_ns
+from realtime.infra.frame_pacing import FramePacing
 from realtime.sources.base import ThreadedSource
 from realtime.sources.video.decoding import VideoPacket, choose_stream
 from realtime.sources.video.frame_images import CONVERSION_ERRORS
@@ -51,6 +52,7 @@ class StreamFrames(ThreadedSource):
         self._problem, self._is_clock_reported = _SILENT, False
         self._silent_since_ns: int | None = None
         self._index = self._captured_ns = self._packet_ns = 0
+        self.pacing = FramePacing()
 
     def start(self, on_frame: OnFrame, on_event: OnEvent | None = None) -> None:
         """Start the threads; the stream may appear later."""
@@ -191,6 +193,9 @@ class StreamFrames(ThreadedSource):
 
     def _publish(self, connection: StreamConnection, frame: av.VideoFrame, timing: FrameTiming | None = None) -> None:
         if self._stop.is_set():
+            return
+        if not self.pacing.admit():
+            self._silent_since_ns = now_ns()
             return
         try:
             image, own_timing = connection.convert(frame)

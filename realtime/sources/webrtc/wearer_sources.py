@@ -10,6 +10,7 @@ import numpy as np
 
 from realtime.infra.channels import Latest
 from realtime.infra.clock import now_ns
+from realtime.infra.frame_pacing import FramePacing
 from realtime.sources.base import SourceMonitor, ThreadedFrames
 from realtime.sources.webrtc.receiver import NO_WEARER, WebRtcReceiver
 from realtime.types import (
@@ -86,6 +87,7 @@ class WebRtcFrames(WearerSource, ThreadedFrames, FrameSource):
         receiver.frames = self
         self._pending: Latest[tuple[int, ReceivedPicture]] = Latest()  # with the number of its connection
         self._index = 0
+        self.pacing = FramePacing()
 
     def start(self, on_frame: OnFrame, on_event: OnEvent | None = None) -> None:
         """Start; a wearer may connect later."""
@@ -114,6 +116,9 @@ class WebRtcFrames(WearerSource, ThreadedFrames, FrameSource):
             picture = received.picture
             if not 0 < picture.width * picture.height <= MAX_PIXELS:
                 self._monitor.count_dropped("size")
+                continue
+            if not self.pacing.admit():
+                self._last_ns = now_ns()
                 continue
             image = np.asarray(picture.to_ndarray(format="bgr24"), np.uint8)
             frame = Frame(image, self._index, received.timestamp, received.captured_ns, received.received_ns)

@@ -2,6 +2,7 @@
 
 import threading
 
+from realtime.infra import work_slots
 from realtime.infra.work_slots import WorkSlots
 from tests.realtime.waiting import eventually
 
@@ -48,6 +49,34 @@ def test_they_work_in_the_order_in_which_they_asked():
     for thread in threads:
         thread.join(60)
     assert order == [0, 1, 2, 3]
+
+
+def test_one_that_has_worked_longer_waits_for_the_others(monkeypatch):
+    now_ns, order, may_ask = [0], [], threading.Event()
+    monkeypatch.setattr(work_slots, "now_ns", lambda: now_ns[0])
+    slots = WorkSlots(1)
+
+    def work_twice():
+        with slots.hold():
+            now_ns[0] += 100
+        may_ask.wait(60)
+        with slots.hold():
+            order.append("long")
+
+    def work_once():
+        with slots.hold():
+            order.append("short")
+
+    threads = [start(work_twice)]
+    eventually(lambda: now_ns[0] == 100 and slots._free == 1)
+    with slots.hold():
+        may_ask.set()
+        eventually(lambda: len(slots._queue) == 1)
+        threads.append(start(work_once))
+        eventually(lambda: len(slots._queue) == 2)
+    for thread in threads:
+        thread.join(60)
+    assert order == ["short", "long"]
 
 
 def test_a_slot_is_lent_while_its_thread_waits():

@@ -17,6 +17,8 @@ import pytest
 from realtime.comms.sockets.publisher import PublisherSocket
 from realtime.comms.sockets.pupil import PupilServer
 from realtime.comms.sockets.request_reply import RequestSocket
+from realtime.errors import SourceError
+from realtime.infra.frame_pacing import PendingFrame
 from realtime.simulation.device import SimulatedTracker
 from realtime.sources.pupil import connection
 from realtime.sources.pupil.device_sources import PupilDepth, PupilFrames, PupilGaze
@@ -483,6 +485,31 @@ def test_consumer_that_is_slow_gets_the_newest_frame(frames: Callable[..., tuple
         assert source.status().dropped["replaced"] >= 3
         assert len(seen) <= 4
         assert witness.status().state == "running"
+
+
+def test_a_busy_reader_decodes_what_it_reads_and_what_it_cannot_decode_is_counted(
+    frames: Callable[..., tuple[PupilFrames, list[Frame]]],
+) -> None:
+    with device() as opened:
+        source, got = frames(opened.port)
+        eventually(lambda: opened.server.send(frame(index=1)) is None and bool(got))
+        source.pacing.may_defer = lambda: True
+        eventually(lambda: opened.server.send(frame(index=2)) is None and got[-1].index == 2)
+        deferred = got[-1]
+        assert isinstance(deferred, PendingFrame)
+        assert (deferred._decoded, deferred.size) == (None, (64, 48))
+        assert number_in(deferred.image) == 5
+        eventually(lambda: opened.server.send(frame(JPEG[: len(JPEG) // 2], index=3)) is None and got[-1].index == 3)
+        counted = sum(source.status().dropped.values())
+        with pytest.raises(SourceError):
+            got[-1].image  # noqa: B018 - reading it decodes it
+        assert sum(source.status().dropped.values()) > counted
+        eventually(lambda: opened.server.send(frame(index=4)) is None and got[-1].index == 4)
+        assert not isinstance(got[-1], PendingFrame)  # until one was decoded
+        source.pacing.admit = lambda: False
+        received, count = source.status().received, len(got)
+        eventually(lambda: opened.server.send(frame(index=5)) is None and source.status().received > received)
+        assert len(got) == count
 
 
 def test_oversize_frame_is_counted_and_frames_go_on(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import socket
 import statistics
 import threading
@@ -15,6 +16,7 @@ import av
 import pytest
 
 from realtime.errors import SourceError
+from realtime.infra.frame_pacing import PacedSource
 from realtime.session.inputs import open_frames
 from realtime.sources.video import hardware, stream_frames, stream_options
 from realtime.sources.video.stream_frames import StreamFrames
@@ -188,6 +190,17 @@ def test_a_slow_reader_gets_the_newest_frame() -> None:
     first, second = (read_number(frame.image) for frame in played.frames[:2])
     assert second - first > 8 * GOP
     assert status.dropped["late"] > 8 * GOP
+
+
+def test_frames_that_are_too_many_are_not_converted() -> None:
+    with serve_rtsp() as server, run(server.url) as played:
+        assert isinstance(played.source, PacedSource)
+        turns = itertools.count()
+        played.source.pacing.admit = lambda: next(turns) % 5 == 0
+        before = len(played.frames)
+        eventually(lambda: len(played.frames) >= before + 6)
+        assert next(turns) > 20  # some are not, for each that is
+        assert played.source.status().state == "running"
 
 
 def free_port() -> int:
