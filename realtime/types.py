@@ -210,6 +210,22 @@ class Confirmation:
     at_ns: int
 
 
+Click = tuple[float, float, Literal[0, 1]]
+"""x, y px, and 1 for the object or 0 for the background."""
+MAX_CLICKS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class LiveCorrection:
+    """The user's clicks that the shown mask was corrected by, px of the mask's frame; motion carries them.
+
+    number: that of the newest click in force, counted over a run from 1; 0 where all were undone.
+    """
+
+    number: int
+    clicks: Annotated[tuple[Click, ...], msgspec.Meta(max_length=MAX_CLICKS)] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class FoundWord:
     """The word that the user gave, and how well the mask is of it, 0..1; 0 where it is of something else."""
@@ -234,6 +250,7 @@ class MaskResult:
     word: the word in force; None without one. prompt: what selected the object: the gaze, or a word alone, while there
         is no gaze. Then `gaze` is no measurement: its confidence and radius are 0, x and y the middle of the region
         that the word fits, and its timestamp is the keyframe's.
+    corrected: the user's corrections of this object; None without any, and when it was lost since.
     """
 
     frame: FrameRef
@@ -253,6 +270,7 @@ class MaskResult:
     confirmed: Confirmation | None = None
     word: FoundWord | None = None
     prompt: MaskPrompt = "gaze"
+    corrected: LiveCorrection | None = None
 
     @property
     def is_guess(self) -> bool:

@@ -23,6 +23,7 @@ from realtime.types import (
     FrameRef,
     GazeRef,
     KeyframeRef,
+    LiveCorrection,
     MaskAlternative,
     MaskKind,
     MaskMethod,
@@ -70,6 +71,7 @@ class MaskFields(Envelope, kw_only=True):
     confirmed: Confirmation | None = None
     word: FoundWord | None = None
     prompt: MaskPrompt = "gaze"
+    corrected: LiveCorrection | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,6 +115,8 @@ class MaskMessage(MaskResult):
             fields["word"] = asdict(self.word)
         if self.prompt != "gaze":
             fields["prompt"] = self.prompt
+        if self.corrected is not None:
+            fields["corrected"] = asdict(self.corrected)
         if self.alternatives:
             fields["alternatives"] = [
                 {"mask": encode_mask(each.mask, "coco_rle"), "probability": each.probability, "kind": each.kind}

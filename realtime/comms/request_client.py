@@ -132,6 +132,28 @@ class Requester:
         with _check_reply("confirm"):
             return int(self._request(self._remote, "confirm", object=object_id)["object"])
 
+    def correct(
+        self,
+        points: Sequence[tuple[float, float]],
+        labels: Sequence[int] | None = None,
+        *,
+        frame_index: int | None = None,
+        object_id: int | None = None,
+    ) -> int:
+        """Correct the shown mask by clicks (labels: 1 on the object, 0 not), and return the object's id.
+
+        They stay in force while the object is shown, and are carried with the picture. frame_index: `frame.index` of
+        the mask in whose pixels they are; None: the newest frame. Refused unless `object_id` is shown.
+        """
+        fields = {"labels": None if labels is None else list(labels), "frame": frame_index, "object": object_id}
+        with _check_reply("correct"):
+            return int(self._request(self._remote, "correct", points=list(points), **fields)["object"])
+
+    def undo_correction(self, *, is_all: bool = False) -> int:
+        """Take back the last correction of the shown object, or all of them, and return its id."""
+        with _check_reply("undo"):
+            return int(self._request(self._remote, "undo", all=is_all)["object"])
+
     def set_word(self, text: str, seconds: float | None = None) -> SetWord:
         """Search for a word beside the gaze, or for none ("").
 

@@ -10,6 +10,9 @@ not ok. Pixels: x right, y down, the centre of the top-left pixel is (0, 0). Mas
     release                                           object: the gaze selects the object again
     alternative step: 1 next (default), -1 previous   object: another mask that may be meant is its mask
     confirm     object (optional)                     object: the wearer means it; its masks are `confirmed`
+    correct     points [[x, y]], labels, frame,       object: the shown mask is corrected by clicks on the object (1,
+                object (optional but points)          default) or not (0), px of the frame of that index, or the newest
+    undo        all: false (default)                  object: the last of these is taken back, or all of them
     word        text, seconds (optional)              text, known, near: it is searched for beside the gaze; nil: none
     snapshot    format: png (default), jpeg           frame, data: the whole picture; mask: as in `mask`, or nil
     history     object, seconds (default 5)           masks: its last `mask` payloads, oldest first
@@ -29,7 +32,7 @@ is {object, predicted_iou, stability, box, area, mask}; when the gaze comes to t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from inspect import get_annotations
 from typing import Annotated, Any, Literal
@@ -45,6 +48,7 @@ from realtime.comms.keys import Permission
 from realtime.comms.mask_encoding import encode_mask
 from realtime.comms.session_requests import CloseSessionRequest, OpenSessionRequest, SessionsRequest, StreamName
 from realtime.errors import WireError
+from realtime.types import Click
 from realtime.validation import read_value
 
 MAX_REQUEST_BYTES = 64 * 1024
@@ -82,6 +86,13 @@ class _SegmentFields(msgspec.Struct):
     labels: list[Literal[0, 1]] | None = None
 
 
+class _CorrectFields(msgspec.Struct):
+    points: _Points
+    labels: list[Literal[0, 1]] | None = None
+    frame: int | None = None
+    object: int | None = None
+
+
 class _GridFields(msgspec.Struct):
     points_per_side: _Side | None = None
     least_predicted_iou: _Share | None = None
@@ -117,6 +128,25 @@ class ConfirmRequest:
     """Requests that the published object is confirmed. object: only if it is this one."""
 
     object: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CorrectRequest:
+    """Requests that the published object's mask is corrected by clicks, px of the frame of an index, or the newest.
+
+    object: only if it is this one.
+    """
+
+    clicks: tuple[Click, ...]
+    frame: int | None = None
+    object: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UndoCorrectionRequest:
+    """Requests that the last correction of the published object is taken back, or all of them."""
+
+    all: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +192,8 @@ Request = (
     | ReleaseRequest
     | AlternativeRequest
     | ConfirmRequest
+    | CorrectRequest
+    | UndoCorrectionRequest
     | SetWordRequest
     | SnapshotRequest
     | HistoryRequest
@@ -174,7 +206,7 @@ Request = (
 
 _FIELDS: dict[str, type] = {
     "status": StatusRequest, "hold": HoldRequest, "release": ReleaseRequest, "alternative": AlternativeRequest,
-    "confirm": ConfirmRequest, "word": SetWordRequest,
+    "confirm": ConfirmRequest, "correct": _CorrectFields, "undo": UndoCorrectionRequest, "word": SetWordRequest,
     "snapshot": SnapshotRequest, "history": HistoryRequest, "segment": _SegmentFields, "everything": _GridFields,
     "sessions": SessionsRequest, "session.open": OpenSessionRequest, "session.close": CloseSessionRequest,
 }  # fmt: skip
@@ -224,6 +256,8 @@ def _read_fields(fields: dict[str, Any]) -> Request:
         return SegmentRequest(_prompt(fields))
     if ask == "everything":
         return _everything(fields)
+    if ask == "correct":
+        return _correction(fields)
     request: Request = read_value(fields, _FIELDS[ask], WireError)
     return request
 
@@ -276,14 +310,26 @@ def _prompt(fields: Mapping[str, Any]) -> Prompt:
                 raise WireError("labels are for points; a box has none")
             return Prompt.box(x0, y0, x1, y1)
         points = read.points or ()
-        labels = [1] * len(points) if read.labels is None else read.labels
-        if len(labels) != len(points):
-            raise WireError(f"labels are {labels!r:.60}; expected a 1 (on it) or 0 (not) for each of the points")
+        labels = _labels(points, read.labels)
         if not any(labels):
             raise WireError("labels are all 0; an object needs a point that is on it")
         return Prompt(np.array(points, np.float32), np.array(labels, np.int8))
     except PromptError as error:
         raise WireError(str(error)) from None
+
+
+def _labels(points: Sequence[Any], labels: list[Literal[0, 1]] | None) -> list[Literal[0, 1]]:
+    if labels is None:
+        return [1] * len(points)
+    if len(labels) != len(points):
+        raise WireError(f"labels are {labels!r:.60}; expected a 1 (on it) or 0 (not) for each of the points")
+    return labels
+
+
+def _correction(fields: Mapping[str, Any]) -> CorrectRequest:
+    read = read_value(fields, _CorrectFields, WireError)
+    places = zip(read.points, _labels(read.points, read.labels), strict=True)
+    return CorrectRequest(tuple((x, y, label) for (x, y), label in places), read.frame, read.object)
 
 
 def _everything(fields: Mapping[str, Any]) -> EverythingRequest:

@@ -74,6 +74,11 @@ class ReviewEditor:
         with self._lock:
             self._append([event])
 
+    def take_back(self, number: int) -> None:
+        """Undo the correction of an event number, whatever was answered since; raises `RecordingError`."""
+        with self._lock:
+            self._append([UndoEvent(of=number)])
+
     def undo(self) -> int | None:
         """Undo the last answer and return its object, None if there was none; raises `RecordingError`."""
         with self._lock:

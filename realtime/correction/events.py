@@ -13,7 +13,7 @@ import msgspec
 
 from realtime.comms.mask_encoding import decode_mask, encode_mask
 from realtime.errors import RecordingError, WireError
-from realtime.types import FrameKey, Mask
+from realtime.types import Click, FrameKey, Mask
 
 VERSION = 1
 CorrectionMeans = Literal["clicks", "candidate", "brush", "import"]
@@ -58,7 +58,8 @@ class CorrectionEvent(_Event, frozen=True, kw_only=True, tag="correct"):
     size: (width, height) px. points: x, y, and 1 for the object or 0 for the background. box: x0, y0, x1, y1.
     candidates: what the decoder offered; chosen: the index of the one taken, -1 where the mask is none of them.
     gaze: x, y and error radius in that frame. seconds: spent on it since the action before. engine: that decoded it.
-    group: number of the first of the events that are undone together; 0 for none. source: an imported file.
+    group: number of the first of the events that are undone together; 0 for none.
+    source: an imported file; "live" where it was made during the run.
     """
 
     object: int
@@ -66,7 +67,7 @@ class CorrectionEvent(_Event, frozen=True, kw_only=True, tag="correct"):
     size: tuple[int, int]
     means: CorrectionMeans
     mask: str
-    points: tuple[tuple[float, float, int], ...] = ()
+    points: tuple[Click, ...] = ()
     box: tuple[float, float, float, float] | None = None
     candidates: tuple[MaskCandidate, ...] = ()
     chosen: int = -1

@@ -21,11 +21,12 @@ from realtime.correction.events import (
     pack_mask,
     unpack_mask,
 )
-from realtime.correction.frame_segmenter import Click, FrameSegmenter, SegmentedObject, find_interior_point
+from realtime.correction.frame_segmenter import FrameSegmenter, SegmentedObject
 from realtime.correction.propagation import carry_mask
 from realtime.errors import RecordingError
 from realtime.recording.timeline import Timeline, TimelineMoment
-from realtime.types import Frame
+from realtime.tracking.correction_prompt import find_interior_point
+from realtime.types import Click, Frame
 
 CandidateStep = Literal["part", "whole", "next", "previous"]
 GROWN = 1.05
@@ -69,7 +70,7 @@ class FrameCorrector:
         frame = moment.frame.decode()
         earlier = anchor.points if anchor is not None and anchor.means == "clicks" else ()
         box = anchor.box if anchor is not None and anchor.means == "clicks" else None
-        points = (*earlier, (*_to_px(place, frame), int(on)))
+        points = (*earlier, (*_to_px(place, frame), 1 if on else 0))
         if before is None and not on and not earlier:
             raise RecordingError(
                 "there is no mask here that a click could take something from; click on the object first"

@@ -6,16 +6,14 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-import cv2
 import numpy as np
 
-from engines import Decoder, Embedding, Encoder, Image, Mask, MaskCandidates, Prompt
-from realtime.types import FrameKey
+from engines import Decoder, Embedding, Encoder, Image, Mask, MaskCandidates
+from realtime.tracking.correction_prompt import make_correction_prompt
+from realtime.types import Click, FrameKey
 
 MAX_EMBEDDINGS = 16
 """Frames whose embeddings are kept, some 4 MB each."""
-Click = tuple[float, float, int]
-"""x, y px, and 1 for the object or 0 for the background."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,35 +84,6 @@ class FrameSegmenter:
         if self._engine is not None:
             for part in self._engine:
                 part.close()
-
-
-def make_correction_prompt(
-    points: Sequence[Click], box: tuple[float, float, float, float] | None = None, before: Mask | None = None
-) -> Prompt:
-    """Make a prompt of clicks and a box; raises `PromptError` where it is empty.
-
-    A single click, or clicks on the background alone, say too little of the object: the most interior point of the mask
-    before is added. Its logits are not: a mask that the decoder did not make itself tears the next one apart.
-    """
-    clicks = list(points)
-    is_vague = len(clicks) == 1 or not any(label for *_, label in clicks)
-    if is_vague and box is None and before is not None and before.any():
-        clicks.insert(0, (*find_interior_point(before, [(x, y) for x, y, label in clicks if not label]), 1))
-    return Prompt(
-        np.array([click[:2] for click in clicks], np.float32).reshape(-1, 2),
-        np.array([click[2] for click in clicks], np.int8),
-        None if box is None else np.array(box, np.float32),
-    )
-
-
-def find_interior_point(mask: Mask, away_from: Sequence[tuple[float, float]] = ()) -> tuple[float, float]:
-    """Find the x, y px of a mask that is farthest from its edge, and from other points."""
-    inside = cv2.copyMakeBorder(mask.astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
-    for x, y in away_from:
-        inside[min(max(round(y), 0), mask.shape[0] - 1) + 1, min(max(round(x), 0), mask.shape[1] - 1) + 1] = 0
-    depth = cv2.distanceTransform(inside, cv2.DIST_L2, 5)[1:-1, 1:-1]
-    row, column = np.unravel_index(int(np.argmax(depth)), depth.shape)
-    return float(column), float(row)
 
 
 def _upsample_candidates(candidates: MaskCandidates, chosen: int) -> SegmentedObject:

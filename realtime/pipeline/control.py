@@ -11,7 +11,7 @@ from realtime.errors import CommandRejected
 from realtime.infra.channels import BoundedQueue
 from realtime.tracking.tracker import Tracker
 from realtime.tracking.user_overrides import ExternalObjects
-from realtime.types import ConfirmationMeans
+from realtime.types import Click, ConfirmationMeans
 
 CommandVerb = Literal[
     "part",
@@ -23,15 +23,18 @@ CommandVerb = Literal[
     "confirm",
     "word",
     "know",
+    "correct",
+    "undo",
+    "uncorrect",
     "record",
     "snapshot",
 ]
 USER_VERBS: tuple[CommandVerb, ...] = (
-    "part", "whole", "next", "previous", "hold", "clear", "confirm", "record", "snapshot",
+    "part", "whole", "next", "previous", "hold", "clear", "confirm", "correct", "undo", "record", "snapshot",
 )  # fmt: skip
 """The verbs that the page has buttons for."""
 TRACKER_VERBS: tuple[CommandVerb, ...] = (
-    "part", "whole", "next", "previous", "hold", "clear", "confirm", "word", "know",
+    "part", "whole", "next", "previous", "hold", "clear", "confirm", "word", "know", "correct", "undo", "uncorrect",
 )  # fmt: skip
 """The verbs that the tracker executes; the observers execute the others."""
 MAX_QUEUED = 64
@@ -49,9 +52,11 @@ class UserCommand:
         the word as the recognizer encoded it; recordings keep its text alone.
     record: start (`on`) or stop. snapshot: save this frame and its mask.
     know: track objects that were found outside the tracker (`known`).
+    correct: correct the shown object's mask by `clicks` into frame `frame_index` (None: the newest). undo: take the
+        last of these commands back. uncorrect: take all of them back.
 
-    object: hold or confirm only if this object is shown. reply: receives the result, or a `CommandRejected`, on the
-    thread that executes the command; recordings do not keep it.
+    object: hold, confirm or correct only if this object is shown. reply: receives the result, or a `CommandRejected`,
+    on the thread that executes the command; recordings do not keep it.
     """
 
     verb: CommandVerb
@@ -62,6 +67,8 @@ class UserCommand:
     seen_ns: int | None = None
     text: str = ""
     seconds: float | None = None
+    clicks: tuple[Click, ...] = ()
+    frame_index: int | None = None
     query: WordQuery | None = field(default=None, compare=False, repr=False)
     reply: Callable[[Any], None] | None = field(default=None, compare=False, repr=False)
 
@@ -103,6 +110,10 @@ def apply_command(tracker: Tracker, command: UserCommand) -> None:
             tracker.set_word(command.query, command.seconds)
         elif command.verb == "know" and command.known is not None:
             result = tracker.add_external_objects(command.known)
+        elif command.verb == "correct":
+            result = tracker.correct(command.clicks, command.frame_index, command.object)
+        elif command.verb in ("undo", "uncorrect"):
+            result = tracker.undo_correction(is_all=command.verb == "uncorrect")
     except CommandRejected as error:
         result = error
     if command.reply is not None:

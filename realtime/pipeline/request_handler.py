@@ -21,6 +21,7 @@ from realtime.comms.requests import (
     MAX_HISTORY_S,
     AlternativeRequest,
     ConfirmRequest,
+    CorrectRequest,
     EverythingRequest,
     HistoryRequest,
     HoldRequest,
@@ -30,6 +31,7 @@ from realtime.comms.requests import (
     SetWordRequest,
     SnapshotRequest,
     StatusRequest,
+    UndoCorrectionRequest,
     object_fields,
     pack_reply,
 )
@@ -124,6 +126,11 @@ class RequestHandler:
             case ConfirmRequest():
                 command = UserCommand("confirm", object=request.object, by="request")
                 return pack_reply(object=self._execute(command))
+            case CorrectRequest(clicks, frame_index, object_id):
+                command = UserCommand("correct", object=object_id, clicks=clicks, frame_index=frame_index)
+                return pack_reply(object=self._execute(command))
+            case UndoCorrectionRequest(is_all):
+                return pack_reply(object=self._execute(UserCommand("uncorrect" if is_all else "undo")))
             case SetWordRequest(text, seconds):
                 return self._set_word(text or "", seconds)
             case SegmentRequest() | EverythingRequest():

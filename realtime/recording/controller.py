@@ -59,6 +59,11 @@ class RecordingController(PipelineObserver):
         self._problem = ""
 
     @property
+    def has_pictures(self) -> bool:
+        """Whether frames are recorded with their pictures."""
+        return self._about.pictures
+
+    @property
     def path(self) -> Path | None:
         """The file being written; None without one."""
         recorder = self._recorder

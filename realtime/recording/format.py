@@ -25,7 +25,7 @@ from realtime.pipeline.tracker_log import CallKind, EncodedKeyframe, TrackerCall
 from realtime.sources.pupil.messages import read_jpeg_size
 from realtime.tracking.dwell.mask_points import MaskPoints
 from realtime.tracking.user_overrides import ExternalObjects
-from realtime.types import ConfirmationMeans, Frame, FrameKey, GazeSample
+from realtime.types import Click, ConfirmationMeans, Frame, FrameKey, GazeSample
 from realtime.validation import read_value
 
 FRAME, GAZE, TRACKER_CALL = "source/frame", "source/gaze", "loop/turn"
@@ -174,13 +174,18 @@ class _CommandFields(msgspec.Struct):
     seen_ns: int | None = None
     text: str = ""
     seconds: float | None = None
+    clicks: tuple[Click, ...] = ()
+    frame: int | None = None
 
     def to_command(self) -> UserCommand:
         known = None
         if self.known is not None:
             points = tuple(None if trace is None else _to_points(*trace) for trace in self.known.traces)
             known = ExternalObjects(FrameKey(*self.known.frame), points)
-        return UserCommand(self.verb, self.on, self.object, known, self.by, self.seen_ns, self.text, self.seconds)
+        return UserCommand(
+            self.verb, self.on, self.object, known, self.by, self.seen_ns, self.text, self.seconds, self.clicks,
+            self.frame,
+        )  # fmt: skip
 
 
 class _CallFields(msgspec.Struct, kw_only=True):
@@ -264,6 +269,8 @@ def _command_fields(command: UserCommand) -> dict[str, Any]:
         fields |= {"by": command.by, "seen_ns": command.seen_ns}
     if command.verb == "word":
         fields |= {"text": command.text, "seconds": command.seconds}
+    if command.verb == "correct":
+        fields |= {"clicks": command.clicks, "frame": command.frame_index}
     if command.known is not None:
         traces = [
             None if points is None else [points.points_px.tobytes(), points.area_px, points.known_share]

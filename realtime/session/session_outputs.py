@@ -9,6 +9,7 @@ from importlib.metadata import version
 from typing import Protocol
 
 from realtime.config.schema import RunConfig, select_recorded_settings, to_toml
+from realtime.correction.live_writer import LiveCorrectionWriter
 from realtime.infra.clock import now_ns
 from realtime.infra.metrics import MetricsRegistry
 from realtime.pipeline.control import CommandQueue
@@ -63,7 +64,9 @@ def open_session_outputs(
     recording = _open_recording(config, view, inputs)
     stack.callback(recording.close)
     check = CalibrationCheck(inputs.calibration, inputs.gaze)
-    observers: list[PipelineObserver] = [recording, check]
+    corrections = LiveCorrectionWriter(lambda: recording.path if recording.has_pictures else None)
+    stack.callback(corrections.close)
+    observers: list[PipelineObserver] = [recording, check, corrections]
     page = inputs.page
     outputs = SessionOutputs(
         sender, MessagePublisher(ObservedSender(sender, observers), config.publish.stream, now_ns), recording, check,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -215,12 +216,14 @@ class GazeMaskDecoder:
         self._measure_motion(answer.keyframe.index, interval_ns)
         return self._update_belief(answer)
 
-    def redecode(self, shown: TrackedMask | None, keyframe: Keyframe | None) -> TrackedMask | None:
+    def redecode(
+        self, shown: TrackedMask | None, keyframe: Keyframe | None, clicks: tuple[Floats, Sequence[int]]
+    ) -> TrackedMask | None:
         """Decode a held mask on a newer keyframe, see `redecode_held_mask`; None when there is nothing newer."""
         chain = self._motion.chain(keyframe.index) if keyframe is not None else None
         if shown is None or keyframe is None or chain is None:
             return None
-        return redecode_held_mask(shown, keyframe, chain, self._prompter)
+        return redecode_held_mask(shown, keyframe, chain, self._prompter, clicks)
 
 
 def is_inside(point_px: tuple[float, float], frame: Frame) -> bool:

@@ -224,6 +224,15 @@ class MaskPrompter:
         candidates, decode_ns = self._decode(answer.keyframe, Prompt.click(*answer.keyframe_px))
         return replace(answer, candidates=candidates, decode_ns=decode_ns, has_box=False)
 
+    def decode_clicks(self, prompt: Prompt, answer: PromptResult, keyframe: Keyframe) -> PromptResult:
+        """Decode a user's clicks on the object of a result; `prompt` is of a keyframe that may be newer."""
+        candidates, decode_ns = self._decode(keyframe, prompt)
+        x, y = map(float, prompt.points_px[int(np.argmax(prompt.labels))])
+        return replace(
+            answer, keyframe=keyframe, keyframe_px=(x, y), candidates=candidates, decode_ns=decode_ns, voters=(),
+            has_box=False, box_px=None, named_boxes=(), named=(),
+        )  # fmt: skip
+
     def decode_aside(self, answer: PromptResult, point_px: tuple[float, float]) -> MaskCandidates:
         """Decode another point of a result's keyframe, without remembering it."""
         return self._decode(answer.keyframe, Prompt.click(*point_px))[0]

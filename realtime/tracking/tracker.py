@@ -10,7 +10,7 @@
 
 One thread, no sockets, no clock of its own: the same inputs give the same results. Commands of the
 user between two frames (`step_level`, `step_alternative`, `hold`, `clear`) override the gaze, see `user_overrides`;
-`confirm` tells subscribers that the shown object is meant.
+`correct` changes the shown mask, see `mask_corrector`; `confirm` tells subscribers that the shown object is meant.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from realtime.tracking.gaze.gaze_filter import GazeFilter
 from realtime.tracking.keyframe import Keyframe
 from realtime.tracking.keyframe_selection import KeyframeSelector
 from realtime.tracking.mask_carrier import MaskCarrier
+from realtime.tracking.mask_corrector import MaskCorrector
 from realtime.tracking.mask_decoding import GazeMaskDecoder
 from realtime.tracking.mask_preview import MaskPreviewer
 from realtime.tracking.mask_refinement import MaskRefiner
@@ -44,7 +45,7 @@ from realtime.tracking.tracked_mask import TrackedMask
 from realtime.tracking.user_overrides import ExternalObjects, UserOverrides, find_next_level
 from realtime.tracking.word_decoding import WordMaskDecoder
 from realtime.tracking.word_search import WordSearch
-from realtime.types import ConfirmationMeans, Frame, GazeSample, MaskResult
+from realtime.types import Click, ConfirmationMeans, Frame, GazeSample, MaskResult
 
 __all__ = ["Tracker", "TrackerOutput", "TrackerSettings"]
 
@@ -80,6 +81,7 @@ class Tracker:
         self._shown = ShownMask(clock_ns, use, self._motion, self._refiner)
         self._previewer = MaskPreviewer(clock_ns, use.preview, self._motion, use.dwell.switch_s)
         self._confirmer = ObjectConfirmer(use.dwell.confirm_s)
+        self._corrector = MaskCorrector(self._prompter, self._motion)
         self._overrides = UserOverrides()
         self._frame: Frame | None = None
         self._keyframe: Keyframe | None = None
@@ -100,13 +102,14 @@ class Tracker:
         if since is not None and before is not None:
             self._gaze.move(since.map_points, before.captured_ns, frame.captured_ns)
             self._shown.dwell.move(since.map_points)
+            self._corrector.move(since.map_points)
         self._now_ns = frame.captured_ns if self._frame_time else self._clock_ns()
         if self._word.expire(self._now_ns):
             self.set_word(None)
         estimate = pointer = self._estimate_gaze(self._now_ns)
         warped = self._warp_shown(since)
-        if self._overrides.is_held:
-            decoded = self._decoder.redecode(warped, self._keyframe)
+        if self._is_kept(estimate, warped, frame):
+            decoded = self._redecode(warped, self._keyframe, frame)
         elif self._word_decoder.is_alone(estimate, frame, self._now_ns):
             estimate = None
             decoded, pointer = self._word_decoder.decode(warped, self._keyframe, self._now_ns)
@@ -137,24 +140,25 @@ class Tracker:
         return replace(output, result=result, gaze_captured_ns=times_ns[0], keyframe_captured_ns=times_ns[1])
 
     def _describe(self, result: MaskResult | None, frame: Frame) -> MaskResult | None:
-        """Add the name of the shown object, how well the word fits it, and whether it is confirmed."""
+        """Add the name of the shown object, how well the word fits it, whether it is confirmed, and corrections."""
         assert self._now_ns is not None
         shown, confirmed = self._shown.mask, self._confirmer.update(result, frame.captured_ns, self._now_ns)
+        corrected = self._corrector.update(result)
         if result is None or shown is None:
             return result
         label = self._namer.name_object(result.object, shown)
         word = self._word.score_candidate(shown.provenance.keyframe, shown.prompt_result.candidates, shown.index)
-        return replace(result, label=label, confirmed=confirmed, word=word)
+        return replace(result, label=label, confirmed=confirmed, word=word, corrected=corrected)
 
     def prepare(self, keyframe: Keyframe) -> None:
         """Accept a new keyframe between two frames, decode the current fixation on it, and bring the mask to now."""
         self._accept_keyframe(keyframe)
         if self._keyframe is not keyframe or self._now_ns is None or self._frame is None:
             return
-        if self._overrides.is_held:
-            self._decoder.redecode(self._shown.mask, keyframe)
-            return
         estimate, shown = self._estimate_gaze(self._now_ns), self._shown.mask
+        if self._is_kept(estimate, shown, self._frame):
+            self._redecode(shown, keyframe, self._frame)
+            return
         if self._word_decoder.is_alone(estimate, self._frame, self._now_ns):
             decoded, _ = self._word_decoder.decode(shown, keyframe, self._now_ns)
         else:
@@ -164,7 +168,12 @@ class Tracker:
     def refine(self) -> bool:
         """Prompt one point round the last decode, for the frames to come, when there is time; False without need."""
         is_boxed = self._prompter.has_box_left
-        if self._overrides.is_held or not (is_boxed or self._decoder.is_undecided) or not self._prompter.vote():
+        if (
+            self._overrides.is_held
+            or self._corrector.is_active
+            or not (is_boxed or self._decoder.is_undecided)
+            or not self._prompter.vote()
+        ):
             return False
         if is_boxed or self._prompter.has_voted:
             self._decoder.judge_again()
@@ -232,6 +241,32 @@ class Tracker:
         self._overrides = replace(self._overrides, is_held=on)
         return shown
 
+    def correct(self, clicks: Sequence[Click], frame_index: int | None = None, object_id: int | None = None) -> int:
+        """Correct the shown mask by clicks on the object or the background, and return the object's id.
+
+        They stay in force while the object is shown, and are carried with the picture. frame_index: the frame in whose
+        pixels they are; None: the newest. Raises `CommandRejected` when nothing is shown, or another object than
+        `object_id`, or where the frame is not known any more.
+        """
+        shown_id = self._shown.check_shown(object_id)
+        found = self._corrector.correct(clicks, frame_index, self._shown.mask, shown_id, self._keyframe)
+        self._show_corrected(found)
+        return shown_id
+
+    def undo_correction(self, *, is_all: bool = False) -> int:
+        """Take back the last clicks on the shown object, or all of them, and return its id.
+
+        Without any left, the gaze selects its mask again. Raises `CommandRejected` without a correction.
+        """
+        shown_id = self._shown.check_shown(None)
+        self._show_corrected(self._corrector.undo(self._shown.mask, self._keyframe, is_all=is_all))
+        return shown_id
+
+    def _show_corrected(self, candidate: tuple[PromptResult, int]) -> None:
+        self._shown.fixed_level = None
+        self._shown.dwell.set_level(None)
+        self._choose_candidate(*candidate, None)
+
     def confirm(
         self, by: ConfirmationMeans = "request", object_id: int | None = None, seen_ns: int | None = None
     ) -> int:
@@ -255,6 +290,7 @@ class Tracker:
         """Show nothing until a new fixation begins, and drop the word; the present fixation does not count."""
         self.set_word(None)
         self._overrides = UserOverrides(cleared_ns=self._now_ns)
+        self._corrector.reset()
         self._shown.clear()
         self._decoder.level = None
 
@@ -289,7 +325,7 @@ class Tracker:
     def _restart(self) -> None:
         for part in (
             self._motion, self._selector, self._gaze, self._recognized, self._prompter, self._decoder, self._carrier,
-            self._word_decoder,
+            self._word_decoder, self._corrector,
         ):  # fmt: skip
             part.reset()
         self._shown.restart()
@@ -334,6 +370,13 @@ class Tracker:
         """Estimate the eye movement, unless it began before the user cleared the result."""
         estimate = self._gaze.estimate(now_ns)
         return None if estimate is None or self._overrides.is_cleared(estimate.onset_ns) else estimate
+
+    def _is_kept(self, estimate: GazeEstimate | None, shown: TrackedMask | None, frame: Frame) -> bool:
+        """Return whether the shown mask is followed in place of the gaze: the user holds it, or has corrected it."""
+        return self._overrides.is_held or self._corrector.should_keep(estimate, shown, frame.size)
+
+    def _redecode(self, shown: TrackedMask | None, keyframe: Keyframe | None, frame: Frame) -> TrackedMask | None:
+        return self._decoder.redecode(shown, keyframe, self._corrector.list_consistent(shown, frame.size))
 
     def _decode(
         self, frame: Frame, estimate: GazeEstimate | None, warped: TrackedMask | None, *, most_boxes: int | None

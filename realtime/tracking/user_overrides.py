@@ -5,13 +5,14 @@ The tracker's thread applies commands between two frames; no clock is read, so t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from engines import MaskCandidates, Prompt
+from engines import Floats, MaskCandidates, Prompt
 from realtime.tracking.dwell.mask_points import MaskPoints
 from realtime.tracking.hypotheses import rank_levels
 from realtime.tracking.keyframe import Keyframe
@@ -99,17 +100,26 @@ def make_mask_prompt(mask: Mask, chain: FlowChain) -> tuple[Prompt, tuple[float,
 
 
 def redecode_held_mask(
-    shown: TrackedMask, keyframe: Keyframe, chain: FlowChain, prompter: MaskPrompter
+    shown: TrackedMask,
+    keyframe: Keyframe,
+    chain: FlowChain,
+    prompter: MaskPrompter,
+    clicks: tuple[Floats, Sequence[int]],
 ) -> TrackedMask | None:
     """Decode a held mask again on a newer keyframe, so that carrying does not degrade it.
 
-    chain: from the newest frame to that keyframe. Returns the mask in the newest frame; None when the keyframe is not
+    chain: from the newest frame to that keyframe. clicks: of the user, (N, 2) px of the newest frame, and their labels,
+    which the mask agrees with. Returns the mask in the newest frame; None when the keyframe is not
     newer, or shows another object there.
     """
     mask = shown.mask
     if shown.provenance.keyframe.index >= keyframe.index or not mask.any():
         return None
     prompt, point_px = make_mask_prompt(mask, chain)
+    if len(clicks[1]):
+        places = np.clip(chain.to_then(clicks[0]), 0, np.array(keyframe.size, np.float32) - 1)
+        labels = np.array([*prompt.labels, *clicks[1]], np.int8)
+        prompt = replace(prompt, points_px=np.concatenate([prompt.points_px, places]), labels=labels)
     answer = prompter.decode_mask_prompt(prompt, shown.provenance.sample, shown.provenance.radius_px, keyframe)
     logits = chain.warp_logits(answer.candidates.logits, answer.candidates.letterbox)
     index, overlap = find_most_similar(logits > 0, mask)

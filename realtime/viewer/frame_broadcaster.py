@@ -73,6 +73,11 @@ class FrameBroadcaster(ClientSlots[FrameRequest]):
             with self.changed:
                 self._samples.append(sample)
 
+    @property
+    def frame_size(self) -> tuple[int, int] | None:
+        """(width, height) of the newest frame; None before the first."""
+        return self._result.frame.size if self._result is not None else None
+
     def _due_requests(self, kinds: Collection[FrameKind]) -> dict[ClientSlot[FrameRequest], FrameRequest]:
         waiting = (client for client in self.clients if client.is_ready and client.sent_seq < self._seq)
         return {client: client.request for client in waiting if client.request and client.request.kind in kinds}
@@ -135,7 +140,7 @@ class FrameBroadcaster(ClientSlots[FrameRequest]):
 
 def target_fields(message: MaskResult, published_ns: int) -> Mapping[str, Any]:
     """Return the fields of a mask that a page shows. published_ns: when it was ready to be shown, host clock."""
-    timing = message.timing_ns
+    timing, corrected = message.timing_ns, message.corrected
     is_fresh = message.state in ("preview", "locked")
     is_gazed = is_fresh and message.prompt == "gaze"
     is_decoded = is_fresh and not message.is_guess
@@ -146,6 +151,7 @@ def target_fields(message: MaskResult, published_ns: int) -> Mapping[str, Any]:
         "method": message.method,
         "label": message.label.name if message.label is not None else "",
         "confirmed": asdict(message.confirmed) if message.confirmed is not None else None,
+        "corrected": None if corrected is None else {"number": corrected.number, "points": corrected.clicks},
         "word": None if message.word is None else {"text": message.word.text, "score": round(message.word.score, 3)},
         "prompt": message.prompt,
         "score": round(message.score, 3),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
-from realtime.errors import PageError
+from realtime.errors import CommandRejected, PageError
 from realtime.pipeline.control import UserCommand, make_confirmation
 from realtime.viewer.frame_broadcaster import FrameBroadcaster, FrameRequest
 from realtime.viewer.interfaces import PageHandler, SendFrame, SendText
@@ -58,7 +60,7 @@ class LiveHandler(PageHandler):
 
     def on_text(self, text: str, received_ns: int) -> None:
         """Handle a text message; raises `PageError`."""
-        match read_text(text):
+        match message := read_text(text):
             case ViewRequest(kind):
                 self._broadcaster.change_request(self._client, FrameRequest(kind))
             case FrameAck(seq):
@@ -85,8 +87,24 @@ class LiveHandler(PageHandler):
                 self._input.eyes.change_calibration(self._page, on)
             case WordChange(text):
                 self._set_word(text)
+            case CorrectionRequest(kind="click"):
+                self._correct(message)
             case SeekRequest() | RedoRequest() | PrepareRequest() | CorrectionRequest():
-                raise PageError("this page is live; it cannot seek, redo or correct a recording")
+                raise PageError("this page is live; it cannot seek, redo, or correct by more than clicks")
+
+    def _correct(self, request: CorrectionRequest) -> None:
+        """Correct the shown mask by a click into frame `n`, and show a notice where that is refused."""
+        size = self._broadcaster.frame_size
+        if size is None:
+            return
+        x, y = ((share * side - 0.5) for share, side in zip(request.places[0], size, strict=True))
+
+        def report(result: Any) -> None:
+            if isinstance(result, CommandRejected):
+                self._show_notice(f"Not corrected: {result}.")
+
+        command = UserCommand("correct", object=request.object or None, clicks=((x, y, 1 if request.on else 0),))
+        self._input.commands.put(replace(command, frame_index=request.n, reply=report))
 
     def on_binary(self, data: bytes, received_ns: int) -> None:
         """Handle a frame of one of the page's cameras; raises `PageError`."""

@@ -7,13 +7,14 @@ const MAX_SECONDS = 300; // between two actions: after that the user was away
 const MAX_STROKE = 400;
 const CURSOR_STEP = 0.004, CURSOR_FAST = 0.03; // shares of the frame that an arrow key moves the crosshair
 const RADII = [0.004, 0.007, 0.012, 0.02, 0.035, 0.06, 0.1]; // of the brush, shares of the width
+const KEYS_OF_TOOLS = { g: "add", r: "remove", x: "box", d: "paint", e: "erase" };
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
 /** The correction mode of a page: while `isOn`, the pointer and the crosshair change the mask of the shown object. */
 export class CorrectionTool {
-  /** handlers: {onChange(), getTarget() -> object number, send(request)}. */
-  constructor(stage, handlers) {
-    Object.assign(this, { stage, handlers });
+  /** handlers: {onChange(), getTarget() -> object number, send(request)}. tools: those that are available. */
+  constructor(stage, handlers, tools = ["add", "remove", "box", "paint", "erase"]) {
+    Object.assign(this, { stage, handlers, tools });
     this.isOn = false;
     this.tool = "add"; // or "remove", "box", "paint", "erase"
     this.isNew = false; // whether the next correction makes a new object
@@ -44,6 +45,7 @@ export class CorrectionTool {
   }
 
   choose(tool) {
+    if (!this.tools.includes(tool)) return;
     Object.assign(this, { tool, corner: null });
     this.handlers.onChange();
   }
@@ -90,7 +92,7 @@ export class CorrectionTool {
       if (drag.places.length < MAX_STROKE) drag.places.push(place);
     } else {
       const moved = Math.hypot(event.clientX - drag.from[0], event.clientY - drag.from[1]);
-      drag.isBox ||= drag.on && moved > DRAG_PX;
+      drag.isBox ||= drag.on && moved > DRAG_PX && this.tools.includes("box");
       drag.places[1] = place;
     }
     this.handlers.onChange();
@@ -118,18 +120,14 @@ export class CorrectionTool {
 
   /** Handles a key of the mode; false for another. */
   onKey(key, event) {
-    if (!this.isOn) return false;
+    if (!this.isOn || (KEYS_OF_TOOLS[key] && !this.tools.includes(KEYS_OF_TOOLS[key]))) return false;
     if (ARROWS[key]) this.moveCursor(...ARROWS[key], event.shiftKey ? CURSOR_FAST : CURSOR_STEP);
     else if (key === "Enter") this.applyAtCursor(this.tool);
     else if (key === "+" || key === "=") this.applyAtCursor("add");
     else if (key === "-") this.applyAtCursor("remove");
     else if (key === "[" || key === "]") this.changeRadius(key === "[" ? -1 : 1);
-    else if (key === "g") this.choose("add");
-    else if (key === "r") this.choose("remove");
-    else if (key === "x") this.choose("box");
-    else if (key === "d") this.choose("paint");
-    else if (key === "e") this.choose("erase");
     else if (key === "o") this.beginObject();
+    else if (KEYS_OF_TOOLS[key]) this.choose(KEYS_OF_TOOLS[key]);
     else return false;
     return true;
   }

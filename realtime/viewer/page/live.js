@@ -2,6 +2,7 @@
 
 import { createDrawScheduler } from "./animation.js";
 import { Connection } from "./connection.js";
+import { LiveCorrection } from "./live_correction.js";
 import { EyePanel } from "./eye_panel.js";
 import { LatencySeries } from "./latency_chart.js";
 import { LiveView } from "./live_view.js";
@@ -39,8 +40,9 @@ const pointer = new PointerGaze(stage, connection, scheduleDraw);
 const recording = new RecordingPanel(connection);
 const eyes = new EyePanel(connection, stage);
 const word = new WordPanel(connection);
-const view = new LiveView(stage, { state, localVideo, pointer }, { onMaskDrawn });
-const parts = { state, stage, view, localVideo, pointer, recording, word, series };
+const correction = new LiveCorrection(stage, state, connection, { onToggle: onCorrecting, onChange: redraw });
+const view = new LiveView(stage, { state, localVideo, pointer, correction }, { onMaskDrawn });
+const parts = { state, stage, view, localVideo, pointer, recording, word, series, correction };
 
 function redraw() {
   view.isChanged = true;
@@ -63,6 +65,7 @@ function onClose() {
   Object.assign(state, { isOpen: false, latest: null, health: null, source: NO_SOURCE });
   eyes.onClose();
   word.onClose();
+  correction.toggle(false);
   redraw();
   refresh();
 }
@@ -116,6 +119,7 @@ function onTarget(target) {
   const now = performance.now();
   if (state.toggles.hold && (target?.state ?? "lost") === "lost" && now - state.heldMs > HOLD_TIMEOUT_MS) {
     state.toggles.hold = false; // a lost object is not held any more
+    correction.toggle(false);
     showNotice("Hold has ended: no object is followed.");
     refresh();
   }
@@ -171,7 +175,18 @@ async function startVideo(start, label) {
   refresh();
 }
 
+/** Holds the object while it is corrected, whatever the eyes or the pointer do. */
+function onCorrecting(isOn) {
+  if (isOn) pointer.onLeave();
+  if (isOn !== state.toggles.hold) sendCommand("hold");
+  refresh();
+}
+
 function sendCommand(verb) {
+  if (verb === "correct") {
+    correction.toggle();
+    return;
+  }
   const isToggle = verb === "hold" || verb === "record";
   const on = isToggle ? !state.toggles[verb] : true;
   const shown = state.latest?.isOld ? null : state.latest?.header.target;
@@ -200,7 +215,7 @@ addEventListener("pagehide", () => localVideo.stop());
 
 // for tests and benchmarks
 window.gazecast = {
-  state, stage, connection, localVideo, recording, eyes, word,
+  state, stage, connection, localVideo, recording, eyes, word, correction,
   ages: () => series.screen.points.map(([, value]) => value),
   clearAges: () => { series.screen.points.length = 0; },
 };

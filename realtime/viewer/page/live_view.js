@@ -9,8 +9,8 @@ const MAX_AGE_MS = 700; // an older mask is not shown, an older picture is greye
 /** The live picture; it reads `state` and draws on the stage. */
 export class LiveView {
   /** handlers: {onMaskDrawn(mask, captured time or null)}, called when a mask is on the screen for the first time. */
-  constructor(stage, { state, localVideo, pointer }, handlers) {
-    Object.assign(this, { stage, state, localVideo, pointer, handlers });
+  constructor(stage, { state, localVideo, pointer, correction }, handlers) {
+    Object.assign(this, { stage, state, localVideo, pointer, correction, handlers });
     this.compensator = new MotionCompensator();
     this.isChanged = true; // there is something new to draw
     this.drawnMs = -1e9;
@@ -55,6 +55,7 @@ export class LiveView {
     }
     if (mask && !content.isHidden) this.drawTarget(content);
     this.drawGaze(content, now);
+    this.correction.draw(mask, mask ? image.width / mask.header.frame.width : 1);
     if (mask && mask.header.seq !== this.drawnSeq) {
       this.drawnSeq = mask.header.seq;
       this.handlers.onMaskDrawn(mask);

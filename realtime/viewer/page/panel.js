@@ -11,6 +11,7 @@ const $ = (id) => document.getElementById(id);
 const modeButtons = [...document.querySelectorAll("[data-mode]")];
 const KEYS = {
   y: "confirm", p: "part", w: "whole", a: "next", b: "previous", h: "hold", c: "clear", s: "snapshot", r: "record",
+  x: "correct",
 };
 const MODES = {
   exact: "Each mask on the frame it was computed for: exact, with a little more delay.",
@@ -20,7 +21,7 @@ const MODES = {
 
 /** Shows the state of the connection, the run and the buttons; called after each change. */
 export function refresh(parts) {
-  const { state, stage, localVideo, pointer, word } = parts;
+  const { state, stage, localVideo, pointer, word, correction } = parts;
   const { hello, health, source, isOpen } = state;
   const isPageSource = Boolean(hello?.page_frames);
   const isIdle = isOpen && isPageSource && !source.active; // waits for the user to start a source
@@ -40,7 +41,8 @@ export function refresh(parts) {
     if ("toggle" in button.dataset) button.setAttribute("aria-pressed", String(state.toggles[button.dataset.verb]));
   }
   word.enable(isOpen && (hello?.verbs ?? []).length > 0);
-  pointer.isEnabled = Boolean(isOpen && hello?.page_gaze && (!isPageSource || localVideo.isRunning));
+  const hasPointer = isOpen && hello?.page_gaze && (!isPageSource || localVideo.isRunning);
+  pointer.isEnabled = Boolean(hasPointer && !correction.isOn);
   stage.element.classList.toggle("pointer-active", pointer.isEnabled);
   showPreparation(isIdle ? null : health, localVideo.isRunning || !isPageSource);
   if (health) showHealth(health);
@@ -94,7 +96,7 @@ function showHealth(health) {
 }
 
 /** Updates latencies, the card of the shown object and warnings; called a few times a second. */
-export function update({ state, stage, view, localVideo, pointer, recording, series }) {
+export function update({ state, stage, view, localVideo, pointer, recording, series, correction }) {
   const now = performance.now();
   showLatencies(state.health?.latency_ms, series, now);
   const isWaiting = !$("start").hidden;
@@ -114,7 +116,7 @@ export function update({ state, stage, view, localVideo, pointer, recording, ser
   recording.update(target);
   if (stage.view) stage.element.style.setProperty("--aspect", `${stage.view.width} / ${stage.view.height}`);
   const warning = warningText(state, view, localVideo, now);
-  const hint = warning || isWaiting ? "" : hintText(state, pointer);
+  const hint = warning || isWaiting || correction.isOn ? "" : hintText(state, pointer);
   $("warning").hidden = !(warning || hint);
   $("warning").classList.toggle("hint", Boolean(hint));
   setText("warning", warning || hint);
@@ -168,7 +170,7 @@ function whyArrowsDoNothing({ isOpen, hello }) {
 }
 
 /** Binds buttons and keys, once. handlers: {onCamera(), onClip(file), onCommand(verb), onMode(name)}. */
-export function bindControls({ state, localVideo, pointer, recording, word }, handlers) {
+export function bindControls({ state, localVideo, pointer, recording, word, correction }, handlers) {
   $("camera").onclick = $("start-camera").onclick = handlers.onCamera;
   $("clip").onclick = $("start-clip").onclick = () => $("file").click();
   $("file").onchange = () => {
@@ -185,7 +187,7 @@ export function bindControls({ state, localVideo, pointer, recording, word }, ha
   addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
     if (isHelpOpen() || event.target.matches("input")) return;
-    if (pointer.onKeyDown(event)) event.preventDefault();
+    if (correction.onKey(event) || pointer.onKeyDown(event)) event.preventDefault();
     if (event.repeat || event.defaultPrevented) return;
     const key = event.key.toLowerCase();
     if (recording.onKey(key) || word.onKey(key)) event.preventDefault();

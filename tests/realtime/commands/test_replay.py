@@ -65,6 +65,8 @@ def live(clip, tmp_path_factory):
             eventually(lambda: is_held(robot), "a hold")
             with suppress(WireError):  # the clip may have begun anew, and the object be lost
                 robot.confirm()
+            with suppress(WireError):
+                robot.correct([scene.centre(0)])
             robot.set_word("ball", seconds=60)
             eventually(lambda: view.masks() > 30, "masks")
             robot.release()
@@ -144,7 +146,7 @@ def test_a_recording_holds_the_whole_run(live):
     assert all(frame.exact for frame in live.read_frames())
     verbs = [command.verb for turn in tracker_calls(live) for command in turn.commands]
     commands = [verb for verb, _ in groupby(verbs)]  # a hold may take several attempts
-    assert commands == ["know", "next", "hold", "confirm", "word", "hold"]
+    assert commands == ["know", "next", "hold", "confirm", "correct", "word", "hold"]
     assert "held" in {mask.state for mask in masks_of(live)}
     assert {mask.word.text for mask in masks_of(live) if mask.word} == {"ball"}
     assert {mask.confirmed.by for mask in masks_of(live) if mask.confirmed} <= {"request"}

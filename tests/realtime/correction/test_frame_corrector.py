@@ -10,10 +10,10 @@ import pytest
 from realtime.correction.editor import ReviewEditor
 from realtime.correction.events import CorrectionEvent, unpack_mask
 from realtime.correction.frame_corrector import CorrectionTarget
-from realtime.correction.frame_segmenter import find_interior_point, make_correction_prompt
 from realtime.correction.review_tasks import list_tasks
 from realtime.errors import RecordingError
 from realtime.recording.labels import ObjectLabel
+from realtime.tracking.correction_prompt import find_interior_point, make_correction_prompt
 from tests.realtime.correction.moving_disc import (
     COUNT,
     FIRST,

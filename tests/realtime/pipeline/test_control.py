@@ -39,6 +39,14 @@ class Tracker:
     def set_word(self, query, seconds):
         self.calls.append(("set_word", query, seconds))
 
+    def correct(self, clicks, frame_index, object_id):
+        self.calls.append(("correct", clicks, frame_index, object_id))
+        return 4
+
+    def undo_correction(self, *, is_all):
+        self.calls.append(("undo_correction", is_all))
+        return 4
+
     def clear(self):
         self.calls.append(("clear",))
 
@@ -64,6 +72,9 @@ def test_each_steering_verb_is_one_call():
         ("confirm", "key", None, None),
         ("set_word", None, None),
         ("add_external_objects", KNOWN),
+        ("correct", (), None, None),
+        ("undo_correction", False),
+        ("undo_correction", True),
     ]
 
 

@@ -93,6 +93,34 @@ def test_the_fixated_object_is_confirmed(robot, running):
         robot.confirm(9999)
 
 
+def test_the_fixated_object_is_corrected_and_that_is_taken_back(robot, running):
+    found = []
+    with MaskSubscriber(running[0]) as subscriber:
+
+        def is_corrected():
+            message = subscriber.newest(timeout_s=1)
+            if message is None or message.mask is None:
+                return False
+            rows, columns = np.nonzero(message.mask)
+            with suppress(WireError):  # where the clip begins anew, the object is lost for a moment
+                robot.correct([(columns.mean(), rows.mean()), (2, 2)], [1, 0], frame_index=message.frame.index)
+            found.append(subscriber.newest(timeout_s=1))
+            return found[-1] is not None and found[-1].corrected is not None
+
+        eventually(is_corrected, "a corrected mask")
+        assert [label for *_, label in found[-1].corrected.clicks][:2] == [1, 0]
+
+        def is_undone():
+            with suppress(WireError):
+                robot.undo_correction(is_all=True)
+            message = subscriber.newest(timeout_s=1)
+            return message is not None and (message.corrected is None or not message.corrected.clicks)
+
+        eventually(is_undone, "a mask without clicks")
+    with pytest.raises(WireError, match="object 9999 is not on show"):
+        robot.correct([(5, 5)], object_id=9999)
+
+
 def test_a_word_is_searched_for_until_it_is_cleared(robot, running):
     assert robot.set_word("The balls") == SetWord("The balls", True, ())
     with MaskSubscriber(running[0]) as subscriber:

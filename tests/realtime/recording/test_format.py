@@ -39,7 +39,11 @@ KEYS = st.builds(FrameKey, st.integers(0, 2**53), NS)
 ENCODED = st.builds(EncodedKeyframe, KEYS, NS, NS)
 MEANS = st.sampled_from(["key", "request", "pinch"])
 CONFIRMS = st.builds(UserCommand, st.just("confirm"), object=st.none() | NS, by=MEANS, seen_ns=st.none() | NS)
-COMMANDS = st.builds(UserCommand, st.sampled_from(USER_VERBS), st.booleans()) | CONFIRMS
+CLICKS = st.lists(st.tuples(REAL, REAL, st.sampled_from([0, 1])), max_size=3).map(tuple)
+CORRECTIONS = st.builds(
+    UserCommand, st.just("correct"), object=st.none() | NS, clicks=CLICKS, frame_index=st.none() | NS
+)
+COMMANDS = st.builds(UserCommand, st.sampled_from(USER_VERBS), st.booleans()) | CONFIRMS | CORRECTIONS
 CLOCK = st.lists(NS, max_size=5).map(tuple)
 CALLS = st.one_of(
     st.builds(

@@ -2,6 +2,7 @@
 
 import pytest
 
+from realtime.correction.editor import load_answers
 from tests.browser import find_browser
 from tests.realtime import scene
 from tests.realtime.viewer.page_pixels import page_position, read_page
@@ -49,7 +50,7 @@ class MouseUser:
 @pytest.fixture
 def user(browser, tmp_path):
     clip, _ = scene.write_clip(tmp_path, 24, speed=0.0, draw=scene.ringed)
-    with serve_run(f"file:{clip}?loop=1") as address:
+    with serve_run(f"file:{clip}?loop=1", tmp_path / "recordings") as address:
         tab = browser.open_tab(address)
         tab.wait_for("window.gazecast?.stage.view")
         yield MouseUser(tab)
@@ -167,3 +168,41 @@ def test_a_hold_without_an_object_is_released(user):
     user.tab.press_key("h")
     user.tab.wait_for("gazecast.state.toggles.hold")
     user.tab.wait_for("!gazecast.state.toggles.hold")
+
+
+def test_clicks_correct_the_held_mask_are_shown_and_recorded(user, tmp_path):
+    tab = user.tab
+    tab.wait_for("gazecast.state.hello.verbs.includes('correct')")
+    tab.press_key("x")  # there is nothing yet
+    tab.wait_for("!document.querySelector('#notice').hidden")
+    user.point_at_object()
+    user.wait_for_state("locked")
+    tab.press_key("p")
+    tab.press_key("p")
+    user.wait_for_area(0.1, 0.5)
+    tab.press_key("r")
+    tab.wait_for("gazecast.recording.isOn")
+    tab.press_key("x")
+    first = user.wait_for_state("held")
+    x, y = scene.centre(0)
+    for share in (0.75, -0.75):
+        count = tab.evaluate(f"{TARGET}.corrected?.points.length ?? 0")
+        at = page_position(tab, (x + share * scene.RADIUS) / scene.SIZE[0], y / scene.SIZE[1])
+        tab.send_mouse("mousePressed", *at)
+        tab.send_mouse("mouseReleased", *at)
+        tab.wait_for(f"{TARGET}.corrected?.points.length === {count + 1}")
+    user.wait_for_area(0.7, 1.3)
+    (recording,) = (tmp_path / "recordings").glob("*.mcap")
+
+    def list_corrections():
+        return load_answers(recording)[1].corrections
+
+    eventually(lambda: [len(each.points) for each in list_corrections()] == [1, 2], "both clicks on the disk")
+    assert {each.object for each in list_corrections()} == {first}
+    tab.press_key("u")
+    tab.wait_for(f"{TARGET}.corrected.points.length === 1")
+    eventually(lambda: len(list_corrections()) == 1, "one of them taken back")
+    tab.press_key("x")
+    tab.wait_for("!gazecast.correction.isOn && !gazecast.state.toggles.hold")
+    tab.press_key("r")
+    tab.wait_for("!gazecast.recording.isOn")

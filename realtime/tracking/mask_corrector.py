@@ -1,0 +1,182 @@
+"""Corrects the shown mask by a user's clicks, which motion carries with the picture while the object is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from engines import Floats, Prompt
+from realtime.errors import CommandRejected
+from realtime.tracking.correction_prompt import find_support
+from realtime.tracking.dwell.mask_points import Mapper, is_near
+from realtime.tracking.gaze.estimate import GazeEstimate
+from realtime.tracking.keyframe import Keyframe
+from realtime.tracking.motion.flow_chain import FlowChain
+from realtime.tracking.motion.optical_flow import FlowHistory
+from realtime.tracking.prompter import MaskPrompter, PromptResult
+from realtime.tracking.tracked_mask import TrackedMask
+from realtime.types import MAX_CLICKS, Click, LiveCorrection, Mask, MaskResult
+
+Candidate = tuple[PromptResult, int]
+"""A decode, and the index of one of its candidates."""
+
+
+@dataclass(frozen=True, slots=True)
+class _CarriedClick:
+    """A click at its place in the newest frame, px. number: of the command that made it. is_support: not the user's."""
+
+    x: float
+    y: float
+    label: int
+    number: int
+    is_support: bool = False
+
+    def is_consistent(self, mask: Mask, size: tuple[int, int]) -> bool:
+        """Return whether a mask of a frame of (width, height) has the click on the side that it demands."""
+        column, row = (
+            int((place + 0.5) * count / side)
+            for place, count, side in zip((self.x, self.y), mask.shape[::-1], size, strict=True)
+        )
+        is_inside = 0 <= row < mask.shape[0] and 0 <= column < mask.shape[1]
+        return is_inside and bool(mask[row, column]) == bool(self.label)
+
+
+class MaskCorrector:
+    """Holds the clicks on the shown object, and decodes the mask that they make. One thread."""
+
+    def __init__(self, prompter: MaskPrompter, motion: FlowHistory) -> None:
+        self._prompter, self._motion = prompter, motion
+        self._count = 0
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all clicks, as where another object is shown."""
+        self._clicks: list[_CarriedClick] = []
+        self._object: int | None = None
+        self._onset_ns: int | None = None  # of the fixation of the last click
+        self._original: TrackedMask | None = None  # before the first click
+
+    @property
+    def is_active(self) -> bool:
+        """Whether the shown mask is a corrected one."""
+        return bool(self._clicks)
+
+    def move(self, mapping: Mapper) -> None:
+        """Carry the clicks to the newest frame; those whose motion is unknown are dropped."""
+        if self._clicks:
+            places = mapping(np.array([(click.x, click.y) for click in self._clicks], np.float64))
+            moved = zip(self._clicks, places.tolist(), strict=True)
+            self._clicks = [replace(click, x=x, y=y) for click, (x, y) in moved if np.isfinite(x + y)]
+
+    def update(self, result: MaskResult | None) -> LiveCorrection | None:
+        """Forget the clicks where the object is lost or another one is shown; return what is in force."""
+        if self._object is not None and (
+            result is None or result.object != self._object or result.state == "lost" or result.is_guess
+        ):
+            self.reset()
+        if self._object is None:
+            return None
+        own = [click for click in self._clicks if not click.is_support]
+        return LiveCorrection(
+            max((click.number for click in own), default=0),
+            tuple((round(click.x, 1), round(click.y, 1), 1 if click.label else 0) for click in own),
+        )
+
+    def correct(
+        self,
+        clicks: Sequence[Click],
+        frame_index: int | None,
+        shown: TrackedMask | None,
+        object_id: int,
+        keyframe: Keyframe | None,
+    ) -> Candidate:
+        """Add clicks on the shown mask and decode, on the keyframe, the mask that all of them make.
+
+        frame_index: see `Tracker.correct`. Raises `CommandRejected`.
+        """
+        if self._object != object_id:
+            self.reset()
+        if shown is None or not clicks or len(self._clicks) + len(clicks) >= MAX_CLICKS:
+            raise CommandRejected(f"expected a shown object, and 1 to {MAX_CLICKS - 1} clicks on it")
+        places, chain = self._locate(clicks, frame_index), self._chain_to(keyframe)
+        self._object, self._original = object_id, self._original or shown
+        self._onset_ns, self._count = shown.prompt_result.onset_ns, self._count + 1
+        added = [_CarriedClick(*place, number=self._count) for place in places]
+        if not self._clicks and (support := _find_support(places, shown.mask, chain.size)) is not None:
+            added.insert(0, _CarriedClick(*support, number=self._count, is_support=True))
+        self._clicks += added
+        return self._decode(shown, keyframe)
+
+    def undo(self, shown: TrackedMask | None, keyframe: Keyframe | None, *, is_all: bool) -> Candidate:
+        """Take back the last clicks, or all of them, and return the mask without them.
+
+        Raises `CommandRejected` without any clicks.
+        """
+        if not self._clicks or shown is None or self._original is None:
+            raise CommandRejected("there is no correction to take back")
+        self._chain_to(keyframe)
+        last = max(click.number for click in self._clicks)
+        self._clicks = [] if is_all else [click for click in self._clicks if click.number != last]
+        if self._clicks:
+            return self._decode(shown, keyframe)
+        self._prompter.clear_mask_prompt()
+        return self._original.prompt_result, self._original.index
+
+    def _chain_to(self, keyframe: Keyframe | None) -> FlowChain:
+        chain = self._motion.chain(keyframe.index) if keyframe is not None else None
+        if chain is None:
+            raise CommandRejected("there is no keyframe to correct on")
+        return chain
+
+    def _locate(self, clicks: Sequence[Click], frame_index: int | None) -> list[Click]:
+        """Bring clicks to the newest frame."""
+        index = self._motion.now if frame_index is None else frame_index
+        chain = self._motion.chain(index) if index is not None else None
+        if chain is None:
+            raise CommandRejected(f"frame {index} is not known any more")
+        width, height = chain.size
+        if any(not (-0.5 <= x <= width - 0.5 and -0.5 <= y <= height - 0.5) for x, y, _ in clicks):
+            raise CommandRejected(f"a click is outside the picture of {width} x {height} px")
+        if frame_index is None:
+            return list(clicks)
+        places = chain.to_now(np.array([click[:2] for click in clicks], np.float32)).tolist()
+        return [(x, y, click[2]) for (x, y), click in zip(places, clicks, strict=True)]
+
+    def should_keep(
+        self, estimate: GazeEstimate | None, shown: TrackedMask | None, frame_size: tuple[int, int]
+    ) -> bool:
+        """Return whether the corrected mask stays: the gaze is near it, or in the fixation of the last click."""
+        if not self.is_active or estimate is None or shown is None:
+            return False
+        is_same = estimate.onset_ns == self._onset_ns
+        return is_same or is_near(shown.mask, frame_size, estimate.point_px, estimate.radius_px)
+
+    def list_consistent(self, shown: TrackedMask | None, frame_size: tuple[int, int]) -> tuple[Floats, list[int]]:
+        """List places, (N, 2) px of the newest frame, and labels of the clicks that the shown mask agrees with.
+
+        A mask is prompted again with these alone: a click on the background is in the way where the object has moved.
+        """
+        kept = [] if shown is None else [each for each in self._clicks if each.is_consistent(shown.mask, frame_size)]
+        return np.array([(each.x, each.y) for each in kept], np.float32).reshape(-1, 2), [each.label for each in kept]
+
+    def _decode(self, shown: TrackedMask, keyframe: Keyframe | None) -> Candidate:
+        chain = self._chain_to(keyframe)
+        assert keyframe is not None
+        places = chain.to_then(np.array([(click.x, click.y) for click in self._clicks], np.float32))
+        places = np.clip(places, 0, np.array(keyframe.size, np.float32) - 1)
+        prompt = Prompt(places, np.array([click.label for click in self._clicks], np.int8))
+        self._prompter.clear_mask_prompt()
+        answer = self._prompter.decode_clicks(prompt, shown.prompt_result, keyframe)
+        is_unambiguous = len(self._clicks) > 1
+        return answer, 0 if is_unambiguous else answer.candidates.best_index
+
+
+def _find_support(clicks: Sequence[Click], mask: Mask, size: tuple[int, int]) -> Click | None:
+    """Find the support of clicks, px of a frame of (width, height); mask: (h, w) on the working grid."""
+    scale_x, scale_y = size[0] / mask.shape[1], size[1] / mask.shape[0]
+    support = find_support(
+        [((x + 0.5) / scale_x - 0.5, (y + 0.5) / scale_y - 0.5, label) for x, y, label in clicks], mask
+    )
+    return None if support is None else ((support[0] + 0.5) * scale_x - 0.5, (support[1] + 0.5) * scale_y - 0.5, 1)
