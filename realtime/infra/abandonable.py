@@ -26,17 +26,22 @@ class AbandonableThread:
         """is_cancelled: polled while a call lasts; when true, the call is abandoned."""
         self._name, self._is_cancelled = name, is_cancelled
         self._calls: queue.SimpleQueue[Callable[[], Any] | None] | None = None
+        self._thread: threading.Thread | None = None
         self._results: queue.SimpleQueue[tuple[Any, BaseException | None]] = queue.SimpleQueue()
 
     def call(self, function: Callable[[], T], limit_s: float) -> T:
         """Return or raise what the function does; raises `CallAbandoned` when it lasts longer.
+
+        Raises `MemoryError` where the thread has ended, as it does when there is no memory for the result.
 
         Only time in which this process runs counts: not that of a stopped process, or of a machine that slept.
         """
         if self._calls is None:
             calls: queue.SimpleQueue[Callable[[], Any] | None] = queue.SimpleQueue()
             self._results = queue.SimpleQueue()
-            threading.Thread(target=_serve, args=(calls, self._results), name=self._name, daemon=True).start()
+            arguments = calls, self._results
+            self._thread = threading.Thread(target=_serve, args=arguments, name=self._name, daemon=True)
+            self._thread.start()
             self._calls = calls
         self._calls.put(function)
         try:
@@ -54,6 +59,8 @@ class AbandonableThread:
                 return self._results.get(timeout=TICK_S)
             if self._is_cancelled():
                 break
+            if self._thread is not None and not self._thread.is_alive() and self._results.empty():
+                raise MemoryError(f"{self._name} has ended")
         raise CallAbandoned(f"{self._name} has not returned within {limit_s:.1f} s")
 
     def close(self) -> None:

@@ -60,25 +60,38 @@ class WorkSlots:
             self._acquire(_RETURNING)  # its step has begun, and others have waited less
 
     def _acquire(self, tag: int) -> None:
-        turn = None
+        place = tag, next(self._tickets), threading.Event()
         with self._lock:
-            if self._free and not self._queue:
-                self._free -= 1
-            else:
-                turn = threading.Event()
-                heapq.heappush(self._queue, (tag, next(self._tickets), turn))
-        if turn is not None:
-            turn.wait()
-        if tag != _RETURNING:
-            self._thread.ended_ns = tag
-            self._virtual_ns = max(self._virtual_ns, tag)
-        self._thread.has_slot, self._thread.begun_ns = True, now_ns()
+            heapq.heappush(self._queue, place)
+            self._assign_free()
+        try:
+            place[-1].wait()
+            if tag != _RETURNING:
+                self._thread.ended_ns = tag
+                self._virtual_ns = max(self._virtual_ns, tag)
+            self._thread.begun_ns = now_ns()
+            self._thread.has_slot = True
+        except BaseException:  # such as no memory; no other thread may wait for this one
+            with self._lock:
+                if place in self._queue:
+                    self._queue.remove(place)
+                    heapq.heapify(self._queue)
+                else:
+                    self._free += 1
+                self._assign_free()
+            raise
 
     def _release(self) -> None:
+        if not getattr(self._thread, "has_slot", False):
+            return  # it was lent, and could not be acquired again
         self._thread.has_slot = False
-        self._thread.ended_ns += now_ns() - self._thread.begun_ns
         with self._lock:
-            if self._queue:
-                heapq.heappop(self._queue)[-1].set()  # the slot passes to it
-            else:
-                self._free += 1
+            self._free += 1
+            self._assign_free()
+        self._thread.ended_ns += now_ns() - self._thread.begun_ns
+
+    def _assign_free(self) -> None:
+        """Assign free slots to the threads that wait; under the lock."""
+        while self._free and self._queue:
+            self._free -= 1
+            heapq.heappop(self._queue)[-1].set()

@@ -11,14 +11,17 @@ by a `BoundedQueue`. Encoding is slow and every frame needs a mask, so each has 
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from engines import Decoder, Encoder, SharedDecoder
 from realtime.infra.clock import now_ns
+from realtime.infra.error_guard import describe_error
 from realtime.infra.frame_pacing import PacedSource
-from realtime.infra.threads import call_with_deadline
+from realtime.infra.threads import call_with_deadline, retry_without_memory, run_to_end
 from realtime.pipeline.adaptive_encoder import AdaptiveEncoder
 from realtime.pipeline.context import PipelineContext, PipelineOptions
 from realtime.pipeline.encode_worker import EncodeWorker
@@ -32,6 +35,7 @@ from realtime.pipeline.tracker_log import LoggedTracker, TrackerCall
 from realtime.tracking.tracker import Tracker
 from realtime.types import Frame, FrameSource, GazeSample, GazeSource
 
+log = logging.getLogger(__name__)
 FIRST_FRAME_S = 3.0  # how long the opening of the engine waits to learn the frames' size
 STOP_S, SOURCE_STOP_S = 0.7, 2.0
 
@@ -138,7 +142,14 @@ class Pipeline:
         return self._frame_source.status().state in ("ended", "failed")
 
     def _spawn(self, name: str, body: Callable[..., None], *args: Any) -> None:
-        thread = threading.Thread(target=body, args=args, name=f"gazecast-{name}", daemon=True)
+        def run() -> None:
+            run_to_end(partial(body, *args), self._context.stopping.is_set, count_failure)
+
+        def count_failure(error: Exception) -> None:
+            self._context.metrics.count_drop(f"{name}.failed")
+            log.warning("%s: %s", name, describe_error(error))
+
+        thread = threading.Thread(target=run, name=f"gazecast-{name}", daemon=True)
         self._threads.append(thread)
         thread.start()
 
@@ -147,7 +158,7 @@ class Pipeline:
 
         def prepare(adaptive: AdaptiveEncoder) -> None:
             with self._context.guard("prepare"):
-                adaptive.prepare_sides(retired)
+                retry_without_memory(partial(adaptive.prepare_sides, retired), retired)
 
         if isinstance(encoder, AdaptiveEncoder):
             self._spawn("prepare", prepare, encoder)

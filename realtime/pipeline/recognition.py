@@ -9,7 +9,7 @@ from engines.recognition.base import ObjectRecognizer, Recognition, WordQuery
 from engines.recognition.name_words import find_similar_names
 from realtime.errors import CommandRejected
 from realtime.infra.clock import now_ns
-from realtime.infra.threads import lower_priority
+from realtime.infra.threads import lower_priority, retry_without_memory
 from realtime.pipeline.context import PipelineContext
 from realtime.pipeline.control import UserCommand
 from realtime.pipeline.words import WordAnswer, WordRequest
@@ -52,9 +52,12 @@ class RecognitionWorker:
 
     def open_now(self, encoder: Encoder) -> None:
         """Open the recognizer; an error is counted, and the run goes on without it."""
+
+        def open_and_use() -> None:
+            self._start_using(self._context.options.open_recognizer(encoder))
+
         with self._context.guard("recognizer"):
-            recognizer = self._context.options.open_recognizer(encoder)
-            self._start_using(recognizer)
+            retry_without_memory(open_and_use, self._context.stopping)
 
     def _start_using(self, recognizer: ObjectRecognizer | None) -> None:
         if recognizer is not None and self._first_frame is not None:

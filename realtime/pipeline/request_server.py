@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -16,11 +17,13 @@ from realtime.comms.requests import (
 )
 from realtime.comms.sockets.curve import ServerAccess
 from realtime.comms.sockets.request_reply import ClientId, ReceivedRequest, ReplySocket
+from realtime.infra.threads import run_to_end
 from realtime.pipeline.control import CommandQueue
 from realtime.pipeline.request_handler import RequestRefused
 from realtime.pipeline.session_requests import Reply, SessionRequests, pack_error
 from realtime.pipeline.words import WordQueue
 
+log = logging.getLogger(__name__)
 RECEIVE_S = 0.02
 """How long the reply of a worker may wait for the socket thread."""
 RouteRequest = Callable[[AddressedRequest, str | None, Reply], None]
@@ -57,15 +60,16 @@ class RequestReceiver:
 
     def _serve(self) -> None:
         """Receive requests and send replies; the body of the thread."""
-        try:
-            while not self._stopping.is_set():
-                while self._replies:
-                    self._socket.reply(*self._replies.popleft())
-                received = self._socket.receive(RECEIVE_S)
-                if received is not None:
-                    self._receive(received)
-        finally:
-            self._socket.close()
+        run_to_end(self._exchange, self._stopping.is_set, lambda error: log.warning("requests: %s", error))
+        self._socket.close()
+
+    def _exchange(self) -> None:
+        while not self._stopping.is_set():
+            while self._replies:
+                self._socket.reply(*self._replies.popleft())
+            received = self._socket.receive(RECEIVE_S)
+            if received is not None:
+                self._receive(received)
 
     def _receive(self, received: ReceivedRequest) -> None:
         reply = partial(self._queue_reply, received.client)

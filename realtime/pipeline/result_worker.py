@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from realtime.infra.channels import Latest
 from realtime.infra.error_guard import ErrorGuard
 from realtime.infra.heartbeat import Heartbeat
+from realtime.infra.threads import run_to_end
 from realtime.pipeline.observers import FrameResult, PipelineObserver
 
 
@@ -62,6 +63,9 @@ class ResultWorker(PipelineObserver):
         raise NotImplementedError
 
     def _run(self) -> None:
+        run_to_end(self._handle_all, lambda: self._results.is_closed, lambda error: self._failed.update([self.name]))
+
+    def _handle_all(self) -> None:
         while not self._results.is_closed:
             result = self._results.get()
             with self._guard(self.name), self._heartbeat.working():

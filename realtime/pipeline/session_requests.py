@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import queue
 import threading
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from realtime.comms.requests import (
     pack_refusal,
 )
 from realtime.errors import GazecastError
+from realtime.infra.threads import run_to_end
 from realtime.pipeline.control import CommandQueue
 from realtime.pipeline.observers import FrameResult, PipelineObserver
 from realtime.pipeline.request_handler import RequestHandler, RequestRefused
@@ -27,6 +29,7 @@ from realtime.pipeline.words import WordQueue
 from realtime.tracking.keyframe import Keyframe
 from realtime.tracking.word_search import WordState
 
+log = logging.getLogger(__name__)
 Reply = Callable[[bytes], None]
 """Sends a packed reply to the client of a request; from any thread, at once."""
 POLL_S = 0.1
@@ -49,8 +52,9 @@ class RequestWorker:
         except queue.Full:
             raise RequestRefused("too many requests are waiting already; ask again later") from None
         if self._thread is None and not self._stopping.is_set():
-            self._thread = threading.Thread(target=self._run, name=f"gazecast-requests-{self._name}", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._run, name=f"gazecast-requests-{self._name}", daemon=True)
+            thread.start()
+            self._thread = thread
 
     def close(self) -> None:
         """End the thread within half a second, without replies to unfinished requests."""
@@ -59,6 +63,9 @@ class RequestWorker:
             self._thread.join(0.5)
 
     def _run(self) -> None:
+        run_to_end(self._answer_all, self._stopping.is_set, lambda error: log.warning("requests: %s", error))
+
+    def _answer_all(self) -> None:
         while not self._stopping.is_set():
             try:
                 request, reply = self._jobs.get(timeout=POLL_S)

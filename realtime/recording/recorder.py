@@ -1,6 +1,7 @@
 """Writes a recording on its own thread, so that the run never waits for the disk.
 
-Pictures that the disk is too slow for are dropped and counted. A full or removed disk ends the recording, not the run.
+Pictures that the disk is too slow for are dropped and counted. A full or removed disk ends the recording, not the run;
+a lack of memory ends its file at most, and the recording continues in another one.
 """
 
 from __future__ import annotations
@@ -16,8 +17,10 @@ from typing import Any
 
 from realtime.config.recording import RecordSettings
 from realtime.errors import RecordingError
+from realtime.files import find_free_name
+from realtime.infra.error_guard import describe_error
 from realtime.infra.heartbeat import Heartbeat
-from realtime.infra.threads import lower_priority
+from realtime.infra.threads import is_out_of_memory, lower_priority, run_to_end
 from realtime.pipeline.tracker_log import TrackerCall
 from realtime.recording.format import (
     FRAME,
@@ -65,7 +68,7 @@ class RecordingThread:
         on_failure: Callable[[str], None] = lambda reason: None,
     ) -> None:
         """Create the file; raises `RecordingError`. on_failure: receives, once and on its thread, why it stopped."""
-        self.path = path
+        self.path, self._name = path, path.stem
         self.failure = ""
         self.heartbeat = Heartbeat("recording", DEADLINE_S, "message")
         self._about, self._settings, self._clock_ns, self._on_failure = about, settings, clock_ns, on_failure
@@ -74,7 +77,7 @@ class RecordingThread:
         self._items: deque[_QueuedItem] = deque()
         self._bytes = 0
         self._dropped: Counter[str] = Counter()
-        self._ending = False
+        self._ending = self._is_broken = False
         self._flushed_ns = self._synced_ns = self._began_ns = clock_ns()
         self._thread = threading.Thread(target=self._work, name="gazecast-recorder", daemon=True)
         self._thread.start()
@@ -132,8 +135,8 @@ class RecordingThread:
             if not self._has_room(item):
                 self._dropped[item.topic] += 1
                 return
-            self._bytes += item.bytes
             self._items.append(item)
+            self._bytes += item.bytes
             self._wake.notify_all()
 
     def _has_room(self, item: _QueuedItem) -> bool:
@@ -143,21 +146,41 @@ class RecordingThread:
 
     def _work(self) -> None:
         lower_priority(NICE)  # no reader waits for the file
-        try:
-            while self._write_next():
-                pass
-            self._file.close()
-        except Exception as error:
-            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-            elapsed_s = (self._clock_ns() - self._began_ns) / 1e9
+        run_to_end(self._write_all, lambda: bool(self.failure), self._on_error)
+
+    def _write_all(self) -> None:
+        if self._is_broken:
+            self._continue_in_another_file()
+        while self._write_next():
+            pass
+        self._file.close()
+
+    def _on_error(self, error: Exception) -> None:
+        """End the recording, or without memory its file alone, whose last part was not written whole."""
+        if not self._is_broken:
+            self._is_broken = True
             self._file.abandon()
-            with self._wake:
-                self._items.clear()
-                self._bytes = 0
-                self._wake.notify_all()
-                self.failure = f"the recording has stopped after {elapsed_s:.0f} s, {self.path}: {reason}"
-            log.warning("%s", self.failure, exc_info=log.isEnabledFor(logging.DEBUG))
-            self._on_failure(self.failure)
+        if is_out_of_memory(error) and not self._ending:
+            return
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        elapsed_s = (self._clock_ns() - self._began_ns) / 1e9
+        with self._wake:
+            self._items.clear()
+            self._bytes = 0
+            self._wake.notify_all()
+            self.failure = f"the recording has stopped after {elapsed_s:.0f} s, {self.path}: {reason}"
+        log.warning("%s", self.failure, exc_info=log.isEnabledFor(logging.DEBUG))
+        self._on_failure(self.failure)
+
+    def _continue_in_another_file(self) -> None:
+        folder, ending = self.path.parent, self.path.suffix
+        path = folder / (find_free_name(folder, self._name, ending) + ending)
+        with self._wake:
+            self._about = replace(self._about, from_start=False)
+        self._file = RecordingFile(path, self._about, self._settings)
+        self._is_broken = False
+        log.warning("%s has ended for lack of memory; the recording continues in %s", self.path, path)
+        self.path = path
 
     def _write_next(self) -> bool:
         """Write the next message, flush when due; False at the end."""
@@ -191,8 +214,10 @@ class RecordingThread:
             return
         try:
             data = item.pack()
-        except RecordingError as error:
-            log.warning("%s", error)
+        except Exception as error:
+            if not (isinstance(error, RecordingError) or is_out_of_memory(error)):
+                raise
+            log.warning("%s", describe_error(error))
             with self._wake:
                 self._dropped[item.topic] += 1
             return

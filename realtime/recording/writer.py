@@ -55,10 +55,12 @@ class RecordingFile:
         try:
             self._writer.start(profile="gazecast", library=f"gazecast {about.program}")
             self.write_info(about)
-        except OSError as error:
+        except BaseException as error:
             self.abandon()
             path.unlink(missing_ok=True)
-            raise RecordingError(f"cannot record into {path}: {error.strerror or error}") from None
+            if isinstance(error, OSError):
+                raise RecordingError(f"cannot record into {path}: {error.strerror or error}") from None
+            raise
 
     def write_info(self, about: RecordingInfo) -> None:
         """Write the metadata; the newest counts. Raises `OSError` on a full disk."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import ExitStack
+from functools import partial
 
 import cv2
 
@@ -11,6 +12,7 @@ from realtime.config.schema import RunConfig
 from realtime.errors import RunFailed
 from realtime.infra.interrupts import InterruptHandler
 from realtime.infra.machine import limit_memory_arenas
+from realtime.infra.threads import retry_without_memory
 from realtime.media.overlay import draw_overlay
 from realtime.pipeline.control import USER_VERBS
 from realtime.session.engine import apply_adapter
@@ -47,7 +49,7 @@ def run(config: RunConfig, view: RunView, *, window: bool = False, stop: threadi
         if inputs.page is not None:
             inputs.page.enable_verbs(USER_VERBS)
         view.on_ready(redact_source(config.source), outputs.socket.endpoint)
-        _wait_for_end(session, inputs, outputs, interrupts, stop)
+        retry_without_memory(partial(_wait_for_end, session, inputs, outputs, interrupts, stop), stop)
         if session.rejection:
             raise RunFailed(session.rejection)
         if session.has_ended:

@@ -9,6 +9,7 @@ from typing import Protocol, runtime_checkable
 
 from calibration import CameraModel
 from realtime.errors import SourceError
+from realtime.infra.threads import is_out_of_memory, run_to_end
 from realtime.types import ClockStatus, Frame, OnEvent, OnFrame, SourceState, SourceStatus
 
 
@@ -66,6 +67,9 @@ class SourceMonitor:
 class ThreadedSource:
     """A base of sources that work on threads of their own: starts, guards and stops these."""
 
+    is_live = True
+    """Whether the work may begin anew, which it does after it had no memory; that of a file would play it again."""
+
     def __init__(self, waiting: str) -> None:
         """waiting: the reason of the state `connecting` before the start."""
         self._monitor = SourceMonitor("connecting", waiting)
@@ -95,12 +99,15 @@ class ThreadedSource:
 
     def _guard(self, work: Callable[[], None]) -> None:
         """Show the unexpected end of a thread in the status, not only on a console."""
-        try:
-            work()
-        except Exception as error:
-            reason = str(error) if isinstance(error, SourceError) else f"{type(error).__name__}: {error}"
-            self._monitor.set_state("failed", reason)
-            self._stop.set()
+        run_to_end(work, self._stop.is_set, self._on_error)
+
+    def _on_error(self, error: Exception) -> None:
+        if self.is_live and is_out_of_memory(error):
+            self._monitor.count_dropped("no memory")
+            return
+        reason = str(error) if isinstance(error, SourceError) else f"{type(error).__name__}: {error}"
+        self._monitor.set_state("failed", reason)
+        self._stop.set()
 
 
 class ThreadedFrames(ThreadedSource):

@@ -20,6 +20,8 @@ class SyncedGaze(ThreadedSource):
     before that frame, on the player's thread.
     """
 
+    is_live = False
+
     def __init__(self, clock: PlaybackClock, waiting: str) -> None:
         super().__init__(waiting)
         self._clock = clock

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+from realtime.infra.threads import run_to_end
+
 STOP_TIMEOUT_S = 0.9
 
 
@@ -40,7 +42,11 @@ class ClientSlots(Generic[R]):
 
     def start_thread(self, name: str, target: Callable[[], None]) -> None:
         """Run a function on a thread of its own; it must end soon after `is_stopped` is set."""
-        thread = threading.Thread(target=target, name=f"gazecast-{name}", daemon=True)
+
+        def run() -> None:
+            run_to_end(target, lambda: self.is_stopped, lambda error: self.count_failure())
+
+        thread = threading.Thread(target=run, name=f"gazecast-{name}", daemon=True)
         self._threads.append(thread)
         thread.start()
 

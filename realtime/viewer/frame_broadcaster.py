@@ -93,14 +93,15 @@ class FrameBroadcaster(ClientSlots[FrameRequest]):
                 for client in requests:
                     client.skipped += seq - client.sent_seq - 1 if client.sent_seq else 0
                     client.is_ready, client.sent_seq = False, seq
-            encode = cache(partial(self._encode, result, self._header(result, seq, published_ns)))
+            header = partial(self._header, result, seq, published_ns)
+            encode = cache(lambda request: self._encode(result, header(), request))  # noqa: B023
             for client, request in sorted(requests.items(), key=lambda item: _CHEAPEST_FIRST.index(item[1].kind)):
                 try:
                     client.send_frame(seq, encode(request))
                 except Exception:  # one frame that cannot be built must not be the last
-                    log.warning("a frame for a viewer failed", exc_info=log.isEnabledFor(logging.DEBUG))
-                    self.count_failure()
                     self.acknowledge(client, seq)  # there is nothing to show
+                    self.count_failure()
+                    log.warning("a frame for a viewer failed", exc_info=log.isEnabledFor(logging.DEBUG))
 
     def _encode(self, result: FrameResult, header: Mapping[str, Any], request: FrameRequest) -> bytes:
         frame, message = result.frame, result.result

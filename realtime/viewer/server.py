@@ -14,6 +14,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +24,8 @@ from aiohttp import web
 
 from realtime.config.viewer import ViewSettings, check_homography
 from realtime.errors import PageError, ViewerError
+from realtime.infra.error_guard import describe_error
+from realtime.infra.threads import run_to_end
 from realtime.viewer.access import explain_bind_error, load_tls, page_address, read_token, refusal_reason
 from realtime.viewer.connections import MjpegStream, WebSocketConnection, abort_connection, call_soon
 from realtime.viewer.frame_broadcaster import FrameRequest
@@ -30,6 +33,7 @@ from realtime.viewer.interfaces import PageHost
 from realtime.viewer.page_messages import MAX_MESSAGE_BYTES
 from realtime.viewer.whip_endpoint import PATH, WhipEndpoint, is_whip_path
 
+log = logging.getLogger(__name__)
 CONTENT_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' blob: data:; "
@@ -85,15 +89,18 @@ class PageServer:
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
-        try:
-            self._loop.run_until_complete(self._serve())
-        except OSError as error:
+        serving = self._loop.create_task(self._serve())
+        run_to_end(lambda: self._loop.run_until_complete(serving), serving.done, self._on_error)
+        self._is_up.set()
+        self._responders.shutdown(wait=False, cancel_futures=True)
+        self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+        self._loop.close()
+
+    def _on_error(self, error: Exception) -> None:
+        if isinstance(error, OSError) and not self._is_up.is_set():
             self._failure = error
-        finally:
-            self._is_up.set()
-            self._responders.shutdown(wait=False, cancel_futures=True)
-            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
-            self._loop.close()
+        else:
+            log.warning("the page's server: %s", describe_error(error))
 
     async def _serve(self) -> None:
         app = web.Application(middlewares=[self._check_access])

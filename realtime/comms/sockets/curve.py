@@ -128,11 +128,13 @@ class AccessGuard:
         self._peers: dict[int, str] = {}
         self._failure = self._rejection = ""
         self._logged_s = -math.inf
+        self._is_closing = False
         self._thread = threading.Thread(target=self._serve, name="gazecast-access", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
         """Stop before the socket is closed, on the thread that closes it; safe to call twice."""
+        self._is_closing = True
         if self._thread.is_alive():
             self._socket.disable_monitor()  # which the thread receives as an event
             self._thread.join(1.0)
@@ -143,16 +145,29 @@ class AccessGuard:
         poller = zmq.Poller()
         for each in (self._zap, self._monitor):
             poller.register(each, zmq.POLLIN)
-        try:
-            while True:
-                ready = dict(poller.poll())
-                if self._zap in ready:
-                    self._answer(self._zap.recv_multipart())
-                if self._monitor in ready and not self._note_event():
-                    return
-        finally:
-            self._zap.close(0)
-            self._monitor.close(0)
+        while not self._is_closing:
+            try:
+                self._serve_ready(poller)
+                break
+            except Exception as error:  # such as no memory
+                self._on_error(error)
+        self._zap.close(0)
+        self._monitor.close(0)
+
+    def _serve_ready(self, poller: zmq.Poller) -> None:
+        """Answer and note what comes, until the socket is closed."""
+        while True:
+            ready = dict(poller.poll())
+            if self._zap in ready:
+                self._answer(self._zap.recv_multipart())
+            if self._monitor in ready and not self._note_event():
+                return
+
+    def _on_error(self, error: Exception) -> None:
+        """Log an error, and answer the client that waits: a REP socket receives nothing until then."""
+        log.warning("%s: %s", self.endpoint, error)
+        with contextlib.suppress(zmq.ZMQError):
+            self._zap.send_multipart([b"1.0", b"1", b"500", b"no memory", b"", b""])
 
     def _answer(self, parts: list[bytes]) -> None:
         """Answer libzmq whether a client with this key may connect."""

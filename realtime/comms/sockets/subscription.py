@@ -12,7 +12,7 @@ from realtime.comms.keys import ClientAccess
 from realtime.comms.sockets.base import MAX_MESSAGE_BYTES, connect, whole_ms
 from realtime.comms.sockets.curve import HandshakeMonitor
 from realtime.comms.stream_filter import stream_prefixes
-from realtime.errors import AccessError, TransportError
+from realtime.errors import AccessError
 
 _REFUSAL_S = 0.1
 """libzmq reports CONNECT_RETRIED within a millisecond of losing a peer, and never after it rejected one."""
@@ -59,7 +59,7 @@ class RebuildingSubscriber:
                 self._socket.subscribe(prefix)
             self._monitor = HandshakeMonitor(self._socket, self._endpoint, self._access)
             connect(self._socket, self._endpoint)
-        except TransportError:
+        except BaseException:
             self.close()
             raise
         self._poller.register(self._socket, zmq.POLLIN)

@@ -15,6 +15,7 @@ from realtime.comms.sockets.pupil import PupilSubscription
 from realtime.comms.sockets.request_reply import RequestSocket
 from realtime.errors import RequestTimeout, TransportError
 from realtime.infra.clock import ClockMap, now_ns
+from realtime.infra.threads import is_out_of_memory
 from realtime.sources.base import ThreadedSource
 from realtime.sources.pupil.messages import MAX_TIME_S, MalformedMessage
 from realtime.types import OnEvent, SourceStatus
@@ -197,17 +198,21 @@ class PupilSource(ThreadedSource):
         """Process messages until the device's port changes."""
         refused = 0
         while not self._stop.is_set() and port == self._feed_port:
-            parts = feed.receive(0)
-            if parts is None:
-                self._rest()
-                parts = feed.receive(0.1)
-            self._monitor.count_dropped("oversize", feed.refused - refused)
-            refused = feed.refused
-            if parts is not None:
-                try:
+            try:
+                parts = feed.receive(0)
+                if parts is None:
+                    self._rest()
+                    parts = feed.receive(0.1)
+                self._monitor.count_dropped("oversize", feed.refused - refused)
+                refused = feed.refused
+                if parts is not None:
                     self._process(feed, parts)
-                except MalformedMessage as error:
-                    self._count_malformed(error)
+            except MalformedMessage as error:
+                self._count_malformed(error)
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+                self._monitor.count_dropped("no memory")  # and keep the connection, as another one needs memory, too
 
     def _count_malformed(self, error: MalformedMessage) -> None:
         self._monitor.count_dropped(str(error))

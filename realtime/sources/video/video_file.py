@@ -65,6 +65,8 @@ class PlayedFrames(ThreadedFrames):
     `_wait_until_due` and `_emit`, then `_finish`. `status().dropped` counts frames that could not be decoded.
     """
 
+    is_live = False
+
     def __init__(self, name: str, size: tuple[int, int], *, real_time: bool) -> None:
         """size: (width, height) of the first frame, px."""
         super().__init__(f"opening {name}", "frames file")

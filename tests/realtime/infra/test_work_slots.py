@@ -2,6 +2,8 @@
 
 import threading
 
+import pytest
+
 from realtime.infra import work_slots
 from realtime.infra.work_slots import WorkSlots
 from tests.realtime.waiting import eventually
@@ -120,4 +122,21 @@ def test_an_error_gives_the_slot_back():
             raise ValueError
     except ValueError:
         pass
+    assert slots._free == 1
+
+
+def test_a_thread_that_has_no_memory_for_its_turn_keeps_no_slot(monkeypatch):
+    slots = WorkSlots(1)
+
+    def fail(self, timeout=None):
+        raise MemoryError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Event, "wait", fail)
+        for _ in range(2):
+            with pytest.raises(MemoryError), slots.hold():
+                pass
+    assert not slots.has_waiting
+    with slots.hold():
+        assert slots._free == 0
     assert slots._free == 1

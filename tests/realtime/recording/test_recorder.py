@@ -14,6 +14,7 @@ from datetime import datetime
 from types import SimpleNamespace
 
 import pytest
+from zstandard import ZstdError
 
 import realtime.recording.controller as controller_module
 import realtime.recording.recorder as recorder_module
@@ -246,3 +247,38 @@ def test_a_killed_recorder_loses_a_second_at_most(tmp_path):
         assert not recording.complete
         assert frames == list(range(len(frames)))
         assert frames[-1] >= read_progress(number)[0] - 20, f"kill {number}"
+
+
+def test_without_memory_a_message_is_dropped_or_another_file_begun(tmp_path, monkeypatch):
+    """A message that cannot be packed is dropped; one that was written in part ends the file."""
+    monkeypatch.setattr(recorder_module, "FLUSH_NS", 0)
+    recorder = RecordingThread(tmp_path / "a.mcap", plain_recordings.ABOUT, PNG, now_ns)
+    recorder.put_message("health", b"")
+    put, failures = RecordingFile.write_message, [MemoryError(), ZstdError("Allocation error : not enough memory")]
+
+    def write(self, topic, log_ns, data):
+        put(self, topic, log_ns, data)
+        if topic == "mask" and failures:
+            raise failures.pop()
+
+    def fail(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(RecordingFile, "write_message", write)
+    with monkeypatch.context() as patched:
+        patched.setattr(recorder_module, "pack_sample", fail)
+        recorder.put_sample(plain_recordings.sample(1))
+    eventually(lambda: recorder.drop_counts == {GAZE: 1}, "a dropped sample")
+    for index in range(3):
+        recorder.put_message("mask", bytes([index]))
+        name = f"a-{index + 2}.mcap" if index < 2 else "a-3.mcap"
+        eventually(lambda name=name: recorder.path.name == name, "another file")
+    recorder.close()
+    assert not recorder.failure
+    last = RecordingReader(recorder.path)
+    assert [entry.data for entry in last.read_entries(("mask",))] == [bytes([2])]
+    assert last.complete
+    assert not last.about.from_start
+    first = RecordingReader(tmp_path / "a.mcap")
+    assert [entry.topic for entry in first.read_entries()] == ["health"]
+    assert not first.complete

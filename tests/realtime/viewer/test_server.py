@@ -164,7 +164,8 @@ def test_only_ended_recordings_of_this_run_are_reviewed_and_only_with_the_token(
         assert (await get("new%20one.mcap/", ""))[0] == 403
         assert "gazecast review" in (await get("new%20one.mcap/"))[1]
         assert (await get("new%20one.mcap/timeline.json", ""))[0] == 403
-        assert json.loads((await get("new%20one.mcap/timeline.json"))[1])["spans"]
+        while not json.loads((await get("new%20one.mcap/timeline.json"))[1])["spans"]:  # it is read meanwhile
+            await asyncio.sleep(0.01)
         assert (await get("new%20one.mcap/style.css", ""))[0] == 200
         assert (await get("broken.mcap/"))[0] == 400
         for name in ("other.mcap/", f"..%2f{other.name}/", "new%20one.mcap/x/", "new%20one.mcap"):
