@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import asdict
+from typing import Any, Protocol
 
 from realtime.comms.requests import AddressedRequest, pack_reply
-from realtime.comms.session_requests import CloseSessionRequest, OpenSessionRequest, SessionsRequest
+from realtime.comms.session_requests import CloseSessionRequest, HostedStream, OpenSessionRequest, SessionsRequest
 from realtime.comms.sockets.curve import ServerAccess
 from realtime.config.schema import RunConfig
 from realtime.errors import SessionRefused
@@ -15,7 +16,7 @@ from realtime.infra.output import escape_controls
 from realtime.pipeline.request_server import RequestReceiver
 from realtime.pipeline.session_requests import Reply, pack_error
 from realtime.serving.host_config import read_session
-from realtime.serving.session_host import SessionHost
+from realtime.serving.hosted_session import HostedSession
 from realtime.sources.names import parse_source
 
 MAX_CHANGES = 16
@@ -25,13 +26,32 @@ REMOTE_KEYS = ("stream", "source", "gaze", "word", "tracker")
 _FILE_KINDS = ("file", "recording", "trace")
 
 
+class SessionControl(Protocol):
+    """Opens, closes and lists sessions: a `SessionHost`, or a cluster; every method from any thread."""
+
+    def open_session(self, config: RunConfig) -> None:
+        """Open a session; raises the reason where that is refused, or fails."""
+
+    def close_session(self, stream: str) -> None:
+        """Close a session; raises `GazecastError` for none."""
+
+    def list_streams(self) -> list[HostedStream]:
+        """Return the states of all sessions."""
+
+    def describe_engine(self) -> dict[str, Any]:
+        """Return what the sessions share, and how many fit."""
+
+    def find_session(self, stream: str | None) -> HostedSession:
+        """Return the session that answers requests about a stream; raises `SessionRefused`."""
+
+
 class HostRequests:
-    """A server of requests to a host, from its construction to `close`."""
+    """A server of requests to a host or cluster, from its construction to `close`."""
 
     def __init__(
         self,
         endpoint: str,
-        host: SessionHost,
+        host: SessionControl,
         defaults: RunConfig,
         access: ServerAccess | None = None,
     ) -> None:

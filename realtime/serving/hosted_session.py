@@ -107,6 +107,8 @@ class HostedSession:
             inputs = open_run_inputs(config, view, stack, window=False, gaze_hint=GAZE_SETTINGS)
             outputs = open_session_outputs(config, view, stack, inputs, sender)
             outputs.access["publish"] = socket.access.kind
+            if config.record.file is not None:  # at once: where it cannot be written, there is no session
+                outputs.recording.start(config.record.file)
             self.metrics: MetricsRegistry = outputs.metrics
             self.requests = SessionRequests(self.stream, outputs.commands, outputs.words, now_ns)
             stack.callback(self.requests.close)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from typing import NamedTuple, NewType
 
 import zmq
@@ -127,14 +128,19 @@ class ReceivedRequest(NamedTuple):
 
 
 MAX_WAITING_REPLIES, MAX_WAITING_REQUESTS = 4, 32
-"""Limits per client; a REQ socket has one of each."""
+"""Limits per client in the socket; a REQ socket has one of each."""
+MAX_HELD_REPLIES, MAX_HELD_BYTES = 1024, 4 << 20
+"""Limits, of all clients, of replies that a client's connection has no room for yet."""
+HELD_S = 0.005
+"""Time between attempts to send them."""
 
 
 class ReplySocket:
     """A bound socket that answers many REQ sockets in any order, used by one thread.
 
     A client that disconnected, or sent a new request instead of waiting, gets no reply and delays no other client.
-    A client that does not read its replies loses those beyond a short queue: one reply may hold a minute of masks.
+    Replies to a client that sends many requests at once are held until it reads; one that never does loses those
+    beyond a bounded number: one reply may hold a minute of masks.
     """
 
     def __init__(self, endpoint: str, *, max_bytes: int = 1 << 20, access: ServerAccess | None = None) -> None:
@@ -150,6 +156,8 @@ class ReplySocket:
         self._socket.set(zmq.RCVHWM, MAX_WAITING_REQUESTS)
         self._socket.set(zmq.ROUTER_MANDATORY, 1)  # else a reply that does not fit is dropped silently
         self.refused = self.unread = 0
+        self._held: dict[ClientId, deque[bytes]] = {}
+        self._held_count = self._held_bytes = 0
         self._guard: AccessGuard | None = None
         try:
             self._guard = open_guard(self._context, self._socket, endpoint, access or ServerAccess(output="requests"))
@@ -170,8 +178,12 @@ class ReplySocket:
 
         Messages that are not one part from a REQ socket are counted in `refused`.
         """
-        if not self._socket.poll(whole_ms(timeout_s)):
-            return None
+        until_s = time.monotonic() + timeout_s
+        self._send_held()
+        while not self._socket.poll(whole_ms(min(HELD_S, timeout_s) if self._held else timeout_s)):
+            if (timeout_s := until_s - time.monotonic()) <= 0:
+                return None
+            self._send_held()
         parts = self._socket.recv_multipart(copy=False)
         if len(parts) != 3 or len(parts[1]):
             self.refused += 1
@@ -180,13 +192,36 @@ class ReplySocket:
         return ReceivedRequest(ClientId(parts[0].bytes), parts[2].bytes, key)
 
     def reply(self, client: ClientId, payload: bytes) -> None:
-        """Send a reply; one that the client no longer reads is counted in `unread`."""
+        """Send a reply, or hold it; one that the client no longer reads is counted in `unread`."""
+        if client not in self._held and self._send(client, payload):
+            return
+        if self._held_count >= MAX_HELD_REPLIES or self._held_bytes + len(payload) > MAX_HELD_BYTES:
+            self.unread += 1
+            return
+        self._held.setdefault(client, deque()).append(payload)
+        self._held_count += 1
+        self._held_bytes += len(payload)
+
+    def _send(self, client: ClientId, payload: bytes) -> bool:
+        """Send a reply; False where it has to be held."""
         try:
             self._socket.send_multipart([client, b"", payload], zmq.NOBLOCK)
         except zmq.ZMQError as error:
-            if error.errno not in (zmq.EAGAIN, zmq.EHOSTUNREACH):
+            if error.errno == zmq.EAGAIN:
+                return False
+            if error.errno != zmq.EHOSTUNREACH:
                 raise
             self.unread += 1
+        return True
+
+    def _send_held(self) -> None:
+        """Send the held replies that there is room for now."""
+        for client, replies in list(self._held.items()):
+            while replies and self._send(client, replies[0]):
+                self._held_count -= 1
+                self._held_bytes -= len(replies.popleft())
+            if not replies:
+                del self._held[client]
 
     def close(self) -> None:
         """Close and free the port before returning; safe to call twice."""

@@ -52,6 +52,7 @@ class EngineHost:
         cv2.setNumThreads(1)  # each session tracks on one thread; the rest of the cores belongs to the engine
         self._incarnation = uuid.uuid4().hex
         self._epochs: dict[str, int] = {}
+        self._orders: dict[str, SessionOrder] = {}  # of requested sessions
         self._exporter: SessionsExporter | None = None
         self._lock = threading.Lock()
         progress = LoggedProgress()
@@ -72,12 +73,16 @@ class EngineHost:
         """Open a session, in place of one of its name, and return where it is published."""
         self.close(order.stream)
         self._host.open_session(order.config)
+        if order.is_requested:
+            with self._lock:
+                self._orders[order.stream] = order
         return self._socket.endpoint
 
     def close(self, stream: str) -> None:
         """Close a session; one that is not there is fine."""
         with self._lock:
             self._epochs.pop(stream, None)
+            self._orders.pop(stream, None)
         with suppress(SessionRefused):
             self._host.close_session(stream)
 
@@ -113,8 +118,8 @@ class EngineHost:
     def _report_session(self, session: HostedSession, cost: float) -> SessionReport:
         masks = session.metrics.totals().events.get("masks", 0)
         with self._lock:
-            epoch = self._epochs.get(session.stream, 0)
-        return SessionReport(self._socket.endpoint, epoch, cost, masks)
+            epoch, order = self._epochs.get(session.stream, 0), self._orders.get(session.stream)
+        return SessionReport(self._socket.endpoint, epoch, cost, masks, order=order)
 
 
 def _open_socket(address: str, config: HostConfig, settings: ClusterSettings) -> PublisherSocket:

@@ -8,6 +8,10 @@ from typing import Protocol
 
 from realtime.config.schema import RunConfig
 from realtime.errors import ClusterError
+from realtime.sources.names import LISTENING, parse_source
+
+EXCLUSIVE = ("camera", "realsense", "tobii", "aria", *LISTENING)
+"""Kinds of sources that one host can read at a time."""
 
 
 class HostLost(ClusterError):
@@ -18,13 +22,21 @@ class HostLost(ClusterError):
 class SessionOrder:
     """Holds a session that shall run on some host.
 
-    is_exclusive: its source lets one host read at a time, such as a camera, so that a
-    move has to end it before it begins elsewhere.
+    is_exclusive: its source lets one host read at a time, such as a camera, so that a move has to end it before it
+    begins elsewhere. is_requested: it was opened by a request, so that its host alone knows it when the directory is
+    restarted.
     """
 
     stream: str
     config: RunConfig
     is_exclusive: bool = False
+    is_requested: bool = False
+
+    @classmethod
+    def of(cls, config: RunConfig, *, is_requested: bool = False) -> SessionOrder:
+        """Make the order of a session with these settings."""
+        kinds = [parse_source(spec).kind for spec in (config.source, config.gaze) if spec]
+        return cls(config.publish.stream, config, any(kind in EXCLUSIVE for kind in kinds), is_requested)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +45,7 @@ class SessionReport:
 
     endpoint: where it is published. epoch: that the directory gave it; 0 before. cost: the share of a device that it
     keeps busy; 0 while it is not measured. masks: published so far. ending: why it has ended; empty while it runs.
+    order: of one that was requested.
     """
 
     endpoint: str
@@ -40,6 +53,7 @@ class SessionReport:
     cost: float = 0.0
     masks: int = 0
     ending: str = ""
+    order: SessionOrder | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,12 +10,14 @@ from typing import Any
 
 from realtime.comms.sockets.curve import ServerAccess
 from realtime.config.cluster import ClusterSettings
+from realtime.serving.cluster.cluster_sessions import ClusterSessions
 from realtime.serving.cluster.directory_server import DirectoryServer
 from realtime.serving.cluster.engine_host import EngineHost
 from realtime.serving.cluster.hosts import HostReport, SessionOrder
 from realtime.serving.cluster.stream_directory import StreamDirectory
 from realtime.serving.cluster.supervisor import ClusterSupervisor
 from realtime.serving.host_config import HostConfig
+from realtime.serving.host_requests import HostRequests
 
 STEP_S = 0.05
 CALLS = 32
@@ -93,7 +95,7 @@ class DirectoryActor:
     ) -> None:
         """hosts: names of the actors, which are found anew after a restart.
 
-        Raises `TransportError` where the directory's address cannot be used.
+        Raises `TransportError` where the address of the directory, or of requests, cannot be used.
         """
         import ray
 
@@ -102,8 +104,14 @@ class DirectoryActor:
         directory = StreamDirectory(time.time_ns)
         handles = {name: ActorHandle(ray, ray.get_actor(name)) for name in hosts}
         self._supervisor = ClusterSupervisor(handles, orders, directory, spares=spares)
-        access: ServerAccess = choose_access(config.defaults.access, "directory", settings.directory)
+        defaults = config.defaults
+        access: ServerAccess = choose_access(defaults.access, "directory", settings.directory)
         self._server = DirectoryServer(settings.directory, directory, self._supervisor, access)
+        self._requests: HostRequests | None = None
+        if defaults.requests:
+            sessions = ClusterSessions(self._supervisor, config.host)
+            access = choose_access(defaults.access, "requests", defaults.requests)
+            self._requests = HostRequests(defaults.requests, sessions, defaults, access)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._supervise, name="gazecast-supervisor", daemon=True)
         self._thread.start()
@@ -111,13 +119,18 @@ class DirectoryActor:
     def describe(self) -> dict[str, Any]:
         """Return hosts, and sessions that do not run, with the address of the directory."""
         described = self._supervisor.describe_hosts()
-        return {**described, "directory": self._server.endpoint, "has_ended": self._supervisor.has_ended()}
+        return {
+            **described, "directory": self._server.endpoint, "requests": self._requests and self._requests.endpoint,
+            "has_ended": self._requests is None and self._supervisor.has_ended(),
+        }  # fmt: skip
 
     def close(self) -> None:
         """Stop within a second."""
         self._stopping.set()
         self._thread.join(1.0)
         self._server.close()
+        if self._requests is not None:
+            self._requests.close()
 
     def _supervise(self) -> None:
         while not self._stopping.wait(STEP_S):

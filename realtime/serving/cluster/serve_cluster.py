@@ -14,8 +14,7 @@ from typing import Any
 from realtime.comms.directory import format_stream_address
 from realtime.comms.messages import HealthMessage
 from realtime.config.cluster import ClusterSettings
-from realtime.config.schema import RunConfig
-from realtime.errors import ClusterError, RunFailed, SettingsError
+from realtime.errors import ClusterError, RunFailed
 from realtime.infra.clock import wall_ns
 from realtime.infra.interrupts import InterruptHandler
 from realtime.infra.machine import measure_memory_mib
@@ -25,10 +24,7 @@ from realtime.serving.cluster.ray_actors import CALLS, DirectoryActor, HostActor
 from realtime.serving.cluster.ray_runtime import LOCAL, join_cluster
 from realtime.serving.host_config import HostConfig
 from realtime.session.view import RunView
-from realtime.sources.names import LISTENING, parse_source
 
-EXCLUSIVE = ("camera", "realsense", "tobii", "aria", *LISTENING)
-"""Kinds of sources that one host can read at a time."""
 POLL_S, DESCRIBE_S = 0.1, 1.0
 ANSWER_S = 5.0
 """How long an actor may take to answer; the directory while Ray restarts it, too."""
@@ -38,13 +34,11 @@ CLOSE_S = 3.0
 
 
 def serve_cluster(config: HostConfig, view: RunView, address: str, *, stop: threading.Event | None = None) -> None:
-    """Serve on a cluster until an interrupt, until `stop` is set, or until all sessions have ended.
+    """Serve on a cluster until an interrupt, until `stop` is set, or until all sessions of one without requests ended.
 
     address: local for a cluster of this process alone, else HOST:PORT of a cluster that this machine is part of.
     Raises `ClusterError` or `SettingsError` when it cannot start, `RunFailed` where no host could be opened.
     """
-    if config.defaults.requests:
-        raise SettingsError("a cluster answers no requests of wearers; leave out requests, and ask its directory")
     settings, stop = config.cluster, stop or threading.Event()
     cpus = max(os.cpu_count() or 1, math.ceil((settings.hosts + settings.spares) * settings.cpus))
     with contextlib.ExitStack() as stack:
@@ -57,7 +51,10 @@ def serve_cluster(config: HostConfig, view: RunView, address: str, *, stop: thre
             server = MetricsServer(config.defaults.metrics, HostsExporter(cluster.render_metrics), is_open=is_open)
             stack.callback(server.close)
             view.progress.show_line(f"metrics of all hosts at {server.address}")
-        endpoint = cluster.describe(START_S)["directory"]
+        described = cluster.describe(START_S)
+        endpoint = described["directory"]
+        if described["requests"]:
+            view.progress.show_line(f"opening and closing sessions at {described['requests']}")
         for order in cluster.orders:
             view.progress.show_line(f"{order.stream}: {format_stream_address(endpoint, order.stream)}")
         view.on_ready(f"{len(cluster.orders)} sessions", f"the directory {endpoint}")
@@ -112,7 +109,7 @@ def _start_actors(ray: Any, config: HostConfig) -> Iterator[RunningCluster]:
     here = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
         ray.get_runtime_context().get_node_id(), soft=False
     )
-    orders = [SessionOrder(each.publish.stream, each, is_exclusive(each)) for each in config.sessions]
+    orders = [SessionOrder.of(each) for each in config.sessions]
     directory = ray.remote(num_cpus=0, scheduling_strategy=here, **options)(DirectoryActor).remote(
         list(hosts), spares, orders, config, settings
     )
@@ -121,11 +118,6 @@ def _start_actors(ray: Any, config: HostConfig) -> Iterator[RunningCluster]:
         yield cluster
     finally:
         cluster.close()
-
-
-def is_exclusive(config: RunConfig) -> bool:
-    """Return whether a session has a source that one host can read at a time."""
-    return any(parse_source(spec).kind in EXCLUSIVE for spec in (config.source, config.gaze) if spec)
 
 
 def _choose_hosts(ray: Any, settings: ClusterSettings) -> ClusterSettings:

@@ -18,7 +18,7 @@ from realtime.serving.capacity import Admission
 from realtime.serving.cluster.directory_server import DirectoryServer
 from realtime.serving.cluster.engine_host import EngineHost
 from realtime.serving.cluster.hosts import HostLost, SessionOrder
-from realtime.serving.cluster.serve_cluster import assess_cluster, is_exclusive
+from realtime.serving.cluster.serve_cluster import assess_cluster
 from realtime.serving.cluster.stream_directory import StreamDirectory
 from realtime.serving.cluster.supervisor import ClusterSupervisor
 from realtime.serving.host_config import HostConfig, read_host_config
@@ -97,7 +97,7 @@ class LocalCluster:
 def cluster(config: HostConfig) -> Iterator[LocalCluster]:
     handles = {name: LocalHandle(config) for name in ("one", "two")}
     directory, stopping = StreamDirectory(time.time_ns), threading.Event()
-    orders = [SessionOrder(each.publish.stream, each, is_exclusive(each)) for each in config.sessions]
+    orders = [SessionOrder.of(each) for each in config.sessions]
     supervisor = ClusterSupervisor(handles, orders, directory)
     server = DirectoryServer("tcp://127.0.0.1:0", directory, supervisor)
 
@@ -217,7 +217,7 @@ def test_the_state_of_a_cluster_is_told():
 @pytest.mark.parametrize(("source", "exclusive"), [("camera:0", True), ("pupil://10.0.0.5", False)])
 def test_sources_that_one_host_can_read_at_a_time_are_known(source, exclusive):
     config = read_host_config({"session": [{"stream": "a", "source": source, "gaze": "none"}]}, {}, "a test")
-    assert is_exclusive(config.sessions[0]) == exclusive
+    assert SessionOrder.of(config.sessions[0]).is_exclusive == exclusive
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,9 @@ import threading
 
 import pytest
 
-from realtime import MaskSubscriber
+from realtime import MaskSubscriber, Requester
 from realtime.comms.directory_client import DirectoryClient
-from realtime.errors import ClusterError, GazecastError
+from realtime.errors import ClusterError, GazecastError, WireError
 from realtime.serving.cluster.ray_runtime import import_ray, join_cluster
 from tests.realtime import scene
 from tests.realtime.waiting import PATIENCE_S, eventually
@@ -91,7 +91,12 @@ def test_a_host_that_is_killed_is_replaced_and_all_ends_on_an_interrupt(tmp_path
         f"gaze = {json.dumps(f'trace:{trace}')}\n"
         for stream in ("anna", "ben")
     )
-    file.write_text(f'engine.backend = "fake"\n[cluster]\nhosts = 2\ndirectory = "tcp://{directory}"\n{sessions}')
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        requests = f"tcp://127.0.0.1:{server.getsockname()[1]}"
+    file.write_text(
+        f'engine.backend = "fake"\nrequests = "{requests}"\n[cluster]\nhosts = 2\n'
+        f'directory = "tcp://{directory}"\n{sessions}'
+    )
     served = ServedCluster(file)
     try:
         eventually(lambda: served.has_line("ben: gazecast://"), "the directory", 3 * PATIENCE_S)
@@ -110,6 +115,14 @@ def test_a_host_that_is_killed_is_replaced_and_all_ends_on_an_interrupt(tmp_path
 
             eventually(has_moved, "a mask of anna from another host", 3 * PATIENCE_S)
             eventually(lambda: _is_replaced(client, holder), "the host's restart", 3 * PATIENCE_S)
+        with Requester(requests, timeout_s=PATIENCE_S) as requester:
+            requester.open_session("carl", source=f"file:{clip}?loop=1", gaze=f"trace:{trace}")
+            assert {each.stream for each in requester.sessions()} == {"anna", "ben", "carl"}
+            with MaskSubscriber(f"gazecast://{directory}/carl") as carl:
+                eventually(lambda: carl.newest("mask", 0.5), "a mask of carl", 3 * PATIENCE_S)
+            requester.close_session("carl")
+            with pytest.raises(WireError, match="no session of stream"):
+                requester.close_session("carl")
         served.process.send_signal(signal.SIGINT)
         assert served.process.wait(3 * PATIENCE_S) == 0, served.lines
     finally:

@@ -17,7 +17,7 @@ from realtime.comms.messages import HealthMessage, MaskMessage
 from realtime.comms.session_requests import HostedStream
 from realtime.comms.sockets.publisher import PublisherSocket
 from realtime.config.schema import RunConfig
-from realtime.errors import SessionRefused, SettingsError, SourceError, WireError
+from realtime.errors import RecordingError, SessionRefused, SettingsError, SourceError, WireError
 from realtime.infra.progress import ProgressReporter
 from realtime.serving import host_requests, hosted_session
 from realtime.serving.capacity import Admission
@@ -333,6 +333,15 @@ def test_wrong_settings_are_refused_with_what_to_do(tmp_path: Path, opened, clip
             with pytest.raises(WireError, match=expected):
                 requester.open_session(**{**settings, "stream": "carl"})
         assert requester.sessions() == []
+
+
+def test_a_recording_that_cannot_be_written_is_refused_at_once(tmp_path: Path, opened, clips):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RecordingError):
+        opened.open(**clips["anna"], record={"file": str(tmp_path / "file" / "anna.mcap")})
+    assert opened.host.list_streams() == []
+    opened.open(**clips["anna"], record={"file": str(tmp_path / "anna.mcap")})
+    assert (tmp_path / "anna.mcap").exists()
 
 
 def test_an_invalid_source_leaves_nothing_open(opened):

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from concurrent.futures import Future
+from dataclasses import replace
 from itertools import count
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from realtime.config.schema import RunConfig
-from realtime.errors import ClusterError
+from realtime.config.schema import PublishConfig, RunConfig
+from realtime.errors import ClusterError, SessionRefused, SettingsError
+from realtime.serving.cluster.cluster_sessions import ClusterSessions
 from realtime.serving.cluster.hosts import HostLost, HostReport, SessionOrder, SessionReport
 from realtime.serving.cluster.placement import ClusterFull
 from realtime.serving.cluster.stream_directory import StreamDirectory
 from realtime.serving.cluster.supervisor import ClusterSupervisor
+from realtime.serving.host_config import HostSettings
 
 COST, CONFIG = 0.1, RunConfig()
 _numbers = count()
@@ -67,15 +71,19 @@ class FakeHost:
 
     def open(self, order):
         def execute():
-            self.sessions[order.stream] = SessionReport(f"tcp://10.0.0.1:{1000 + next(_numbers) % 60000}", cost=COST)
-            return self.sessions[order.stream].endpoint
+            endpoint = f"tcp://10.0.0.1:{1000 + next(_numbers) % 60000}"
+            known = order if order.is_requested else None
+            self.sessions[order.stream] = SessionReport(endpoint, cost=COST, order=known)
+            return endpoint
 
+        if order.config.source == "file:missing.mp4":
+            return done(error=RuntimeError("Traceback\nSourceError: there is no missing.mp4"))
         return self._do(execute)
 
     def mark(self, stream, epoch):
         def execute():
             if (found := self.sessions.get(stream)) is not None:
-                self.sessions[stream] = SessionReport(found.endpoint, epoch, COST, 1)
+                self.sessions[stream] = replace(found, epoch=epoch, masks=1)
 
         self._do(execute)
 
@@ -252,6 +260,68 @@ def test_sessions_are_added_and_removed_and_end():
     assert cluster.supervisor.has_ended()
     assert cluster.supervisor.describe_hosts()["waiting"] == {"s0": "the clip has ended"}
     assert cluster.hosts["a"].sessions == {}
+
+
+def make_config(stream, source="pupil://127.0.0.1:50020"):
+    return RunConfig(source=source, publish=PublishConfig(stream=stream))
+
+
+@contextlib.contextmanager
+def stepped(cluster):
+    """Step a cluster on a thread, as its actor does."""
+    stopping = threading.Event()
+
+    def step():
+        while not stopping.wait(0.002):
+            cluster.run(0.1)
+
+    thread = threading.Thread(target=step, daemon=True)
+    thread.start()
+    try:
+        yield ClusterSessions(cluster.supervisor, HostSettings())
+    finally:
+        stopping.set()
+        thread.join(60)
+
+
+def test_sessions_are_opened_and_closed_by_requests_or_refused_with_the_reason_and_the_number():
+    cluster = Cluster(hosts=2, sessions=2, capacity=0.2)
+    cluster.run(1)
+    with stepped(cluster) as sessions:
+        sessions.open_session(make_config("anna"))
+        assert cluster.directory.find("anna") is not None
+        assert ("anna", "running") in [(each.stream, each.state) for each in sessions.list_streams()]
+        with pytest.raises(SettingsError, match="two sessions are called anna"):
+            sessions.open_session(make_config("anna"))
+        with pytest.raises(SessionRefused, match=r"there is no missing\.mp4"):
+            sessions.open_session(make_config("ben", "file:missing.mp4"))
+        sessions.open_session(make_config("ben"))
+        with pytest.raises(ClusterFull, match=r"no room for 'carl'.* 2 hosts hold 4 "):
+            sessions.open_session(make_config("carl"))
+        sessions.close_session("anna")
+        assert cluster.directory.find("anna") is None
+        with pytest.raises(ClusterError, match="no session of stream 'anna'"):
+            sessions.close_session("anna")
+        sessions.open_session(make_config("carl"))
+        with pytest.raises(SessionRefused, match="about a wearer"):
+            sessions.find_session("carl")
+    assert {stream for host in cluster.hosts.values() for stream in host.sessions} == {"s0", "s1", "ben", "carl"}
+
+
+def test_a_restarted_supervisor_keeps_requested_sessions_and_none_that_was_closed():
+    cluster = Cluster(hosts=2, sessions=1)
+    cluster.run(1)
+    for stream in ("anna", "ben"):
+        cluster.supervisor.add_session(SessionOrder.of(make_config(stream), is_requested=True))
+    cluster.run(1)
+    cluster.supervisor.remove_session("ben")
+    cluster.run(1)
+    before = cluster.directory.find("anna")
+    cluster.directory = StreamDirectory(lambda: int(cluster.now_s * 1e9))
+    cluster.supervisor = ClusterSupervisor(cluster.hosts, cluster.orders, cluster.directory)
+    cluster.run(1)
+    assert cluster.directory.find("anna") == before
+    assert cluster.directory.list_streams() == ["anna", "s0"]
 
 
 EVENTS = st.lists(

@@ -244,6 +244,26 @@ def test_peer_that_speaks_no_zeromq_is_survived() -> None:
         caller.close()
 
 
+def test_a_client_that_asks_much_at_once_gets_every_reply() -> None:
+    answers, context = ReplySocket("tcp://127.0.0.1:0"), zmq.Context()
+    try:
+        client = context.socket(zmq.DEALER)
+        client.connect(answers.endpoint)
+        requests = [str(number).encode() for number in range(300)]
+        for request in requests:
+            client.send_multipart([b"", request])
+        for _ in requests:
+            asked = answers.receive(60)
+            assert asked is not None
+            answers.reply(asked.client, asked.payload)
+        eventually(lambda: answers.receive(0.01) is None and not answers._held)
+        assert [client.recv_multipart()[1] for _ in requests] == requests
+        assert answers.unread == 0
+    finally:
+        context.destroy(0)
+        answers.close()
+
+
 def test_a_client_that_never_reads_loses_its_own_replies_only() -> None:
     """Answers may be as large as a minute of masks: a thousand that wait would be the machine's memory."""
     answers, context = ReplySocket("tcp://127.0.0.1:0"), zmq.Context()
