@@ -132,7 +132,7 @@ class WholeProgram:
                 assert isinstance(message, HealthMessage)
                 self.health = message
         if self.run.process.poll() is not None:
-            raise SystemExit("the run has ended:\n" + "\n".join(self.run.lines))
+            raise SystemExit("the run has ended:\n" + "\n".join(list(self.run.lines)[-5:]))
         return measure_process(self.run.process.pid)
 
 

@@ -13,6 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from realtime.tracking.setting_checks import check_settings
+
 THUMB = (32, 18)
 
 
@@ -27,6 +29,10 @@ class KeyframeSettings:
 
     changed_levels: float = 2.0
     remember: int = 256
+
+    def __post_init__(self) -> None:
+        """Check every setting."""
+        check_settings(self, may_be_zero=("changed_levels",))
 
 
 class KeyframeSelector:

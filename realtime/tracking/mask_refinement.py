@@ -15,6 +15,7 @@ import numpy as np
 from engines import Floats, Image, Mask
 from realtime.tracking.motion.layered_motion import MAX_ODDS
 from realtime.tracking.running_mean import running_mean
+from realtime.tracking.setting_checks import check_settings
 from realtime.tracking.tracked_mask import TrackedMask
 from realtime.types import Frame
 
@@ -30,6 +31,10 @@ class RefinementSettings:
     """
 
     speck: float = 0.02
+
+    def __post_init__(self) -> None:
+        """Check the share."""
+        check_settings(self, shares=("speck",))
 
 
 def upsample_mask(odds: Floats, image: Image) -> Mask:

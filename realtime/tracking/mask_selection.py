@@ -20,6 +20,7 @@ from realtime.tracking.candidate_ranker import FEATURES, CandidateRanker, measur
 from realtime.tracking.hypotheses import Hypothesis, compute_overlap, resample_displacement
 from realtime.tracking.keyframe import Keyframe
 from realtime.tracking.motion.flow_chain import pixel_grid
+from realtime.tracking.setting_checks import check_settings
 
 MEMORY_FLOOR = 0.1
 """The prior of an object that no earlier hypothesis overlaps."""
@@ -85,7 +86,8 @@ class SelectionSettings:
     ranker: str = ""
 
     def __post_init__(self) -> None:
-        """Check the number of alternatives, and the ranker."""
+        """Check every setting, and the ranker."""
+        check_settings(self, shares=("runaway_area", "word_slip"))
         if not 0 <= self.alternatives <= MAX_ALTERNATIVES:
             raise ValueError(f"alternatives must be 0 to {MAX_ALTERNATIVES}, got {self.alternatives}")
         if self.ranker:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from engines import Floats, Image, Mask
 from realtime.tracking.motion.flow_chain import pixel_grid
 from realtime.tracking.motion.layered_motion import signed_depth
+from realtime.tracking.setting_checks import check_settings
 
 MAX_ODDS = 6.0
 """Log-odds of one pixel's motion are limited, so that no outlier outweighs its neighbours."""
@@ -60,6 +61,11 @@ class SegmentationSettings:
     least_agreement: float = 0.2
     motion_confidence: float = 0.6
     colour_confidence: float = 0.25
+
+    def __post_init__(self) -> None:
+        """Check every setting."""
+        shares = ("runaway_area", "least_agreement", "motion_confidence", "colour_confidence")
+        check_settings(self, shares=shares)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -18,6 +18,7 @@ from realtime.tracking.gaze.estimate import GazeEstimate
 from realtime.tracking.keyframe import Keyframe
 from realtime.tracking.motion.flow_chain import FlowChain
 from realtime.tracking.prompt_box import BoxSource, PromptBox, find_mask_box
+from realtime.tracking.setting_checks import check_settings
 from realtime.tracking.word_search import WordSearch
 from realtime.types import GazeSample, Mask
 
@@ -47,7 +48,8 @@ class PrompterSettings:
     memory_box: bool = False
 
     def __post_init__(self) -> None:
-        """Check the limit of a decoder's batch."""
+        """Check every setting, and the limit of a decoder's batch."""
+        check_settings(self, shares=("least_box_confidence",))
         if not 0 <= self.voters <= 7:
             raise ValueError(f"voters must be 0 to 7, got {self.voters}")
 

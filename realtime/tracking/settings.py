@@ -13,6 +13,7 @@ from realtime.tracking.motion.layered_motion import LayerSettings
 from realtime.tracking.motion.optical_flow import MotionSettings
 from realtime.tracking.motion_segmentation import SegmentationSettings
 from realtime.tracking.prompter import PrompterSettings
+from realtime.tracking.setting_checks import check_settings
 from realtime.tracking.word_search import WordState
 from realtime.types import MaskResult
 
@@ -52,6 +53,10 @@ class TrackerSettings:
     dwell: DwellSettings = field(default_factory=DwellSettings)
     preview: SegmentationSettings = field(default_factory=SegmentationSettings)
     word: WordSettings = field(default_factory=WordSettings)
+
+    def __post_init__(self) -> None:
+        """Check the share."""
+        check_settings(self, shares=("frame_share",))
 
 
 @dataclass(frozen=True, slots=True)

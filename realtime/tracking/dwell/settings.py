@@ -48,19 +48,17 @@ class DwellSettings:
 
     def __post_init__(self) -> None:
         """Check every setting; raises `DwellSettingsError`."""
-        check_settings(self, "dwell", DwellSettingsError, _MAY_BE_ZERO)
-        for name in ("same_iou", "recall_iou", "recall_inside"):
-            if getattr(self, name) > 1:
-                raise DwellSettingsError(f"dwell setting {name} must be within 0..1, got {getattr(self, name)!r}")
+        shares = ("same_iou", "recall_iou", "recall_inside")
+        check_settings(self, error=DwellSettingsError, may_be_zero=_MAY_BE_ZERO, shares=shares)
         if self.recall_area_ratio < 1:
-            raise DwellSettingsError(f"dwell setting recall_area_ratio must be >= 1, got {self.recall_area_ratio!r}")
+            raise DwellSettingsError(f"recall_area_ratio must be >= 1, got {self.recall_area_ratio!r}")
         if 0 < self.confirm_s < self.lock_s:
             raise DwellSettingsError(
-                f"dwell setting confirm_s ({self.confirm_s!r}) must be at least lock_s ({self.lock_s!r}), or 0: a "
+                f"confirm_s ({self.confirm_s!r}) must be at least lock_s ({self.lock_s!r}), or 0: a "
                 "confirmation takes a longer rest than a choice"
             )
         if self.lost_s <= self.switch_s:
             raise DwellSettingsError(
-                f"dwell setting lost_s ({self.lost_s!r}) must be longer than switch_s ({self.switch_s!r}), "
+                f"lost_s ({self.lost_s!r}) must be longer than switch_s ({self.switch_s!r}), "
                 "or an object is lost before another can replace it"
             )

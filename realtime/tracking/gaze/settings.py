@@ -75,12 +75,8 @@ class GazeSettings:
 
     def __post_init__(self) -> None:
         """Check every setting; raises `GazeSettingsError`."""
-        check_settings(self, "gaze", GazeSettingsError, _MAY_BE_ZERO)
-        if self.min_confidence > 1:
-            raise GazeSettingsError(f"gaze setting min_confidence must be within 0..1, got {self.min_confidence!r}")
+        check_settings(self, error=GazeSettingsError, may_be_zero=_MAY_BE_ZERO, shares=("min_confidence",))
         if self.lost_s <= self.blink_gap_s:
-            raise GazeSettingsError(
-                f"gaze setting lost_s ({self.lost_s!r}) must be longer than blink_gap_s ({self.blink_gap_s!r})"
-            )
+            raise GazeSettingsError(f"lost_s ({self.lost_s!r}) must be longer than blink_gap_s ({self.blink_gap_s!r})")
         if self.window_samples < 2:
-            raise GazeSettingsError(f"gaze setting window_samples must be >= 2, got {self.window_samples!r}")
+            raise GazeSettingsError(f"window_samples must be >= 2, got {self.window_samples!r}")

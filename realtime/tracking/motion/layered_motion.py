@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from engines import Floats, Image
 from realtime.tracking.motion.flow_chain import Grey, pixel_grid, sample_bilinear, structural_similarity
 from realtime.tracking.motion.reference_mask import ReferenceMask, fit_affine
+from realtime.tracking.setting_checks import check_settings
 
 MAX_ODDS = 8.0
 WINDOWS = ((9, 1.0), (25, 1e-2), (49, 1e-4))
@@ -61,6 +62,10 @@ class LayerSettings:
     max_motion: float = 4.0
     remembered_colour: float = 1.0
     remembered_shape: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Check every setting."""
+        check_settings(self)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -19,6 +19,7 @@ from engines import Floats, Image
 from realtime.tracking.motion.flow_chain import FlowChain, Grey, pixel_grid, sample_bilinear
 from realtime.tracking.motion.layered_motion import FramePair
 from realtime.tracking.motion.motion_fusion import make_flow_estimator
+from realtime.tracking.setting_checks import check_settings
 from realtime.types import Frame
 
 MIN_SIDE_PX, USUAL_SIDE_PX, SLOW_SIDE_PX = 64, 360, 320
@@ -61,6 +62,8 @@ class MotionSettings:
     cut_histogram: tuple[tuple[float, float], ...] = ((0.5, 0.2), (0.9, 0.7))
 
     def __post_init__(self) -> None:
+        """Check every setting."""
+        check_settings(self, shares=("doubt_trust", "pan_share", "cut_trust"))
         if self.side_px and self.side_px < MIN_SIDE_PX:
             raise ValueError(f"side_px must be at least {MIN_SIDE_PX}, or 0 for automatic, got {self.side_px}")
         if self.ring < 2:

@@ -301,7 +301,7 @@ def test_memory_is_bounded():
         ({"window_s": 0.0}, "above 0"),
         ({"window_s": math.nan}, "finite"),
         ({"window_samples": 2.5}, "whole number"),
-        ({"beta_hz_s_per_deg": -1.0}, "above 0"),
+        ({"beta_hz_s_per_deg": -1.0}, "0 or more"),
         ({"lost_s": 0.01}, "longer than blink_gap_s"),
         ({"merge_s": "1"}, "finite number"),
     ],
