@@ -24,6 +24,8 @@ def write_atomically(path: Path, data: bytes, *, is_private: bool = False) -> No
     part = path.with_name(f".{path.stem[:40]}-{secrets.token_hex(8)}.part")
     try:
         with open(part, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
+            if is_private and hasattr(os, "fchmod"):  # whatever the umask leaves of it
+                os.fchmod(file.fileno(), mode)
             file.write(data)
             file.flush()
             os.fsync(file.fileno())

@@ -26,6 +26,7 @@ _KEYS = {
     ),
 }  # fmt: skip
 _MAX_ALIASES = 16
+_MAX_DEPTH = 16
 _OPENCV = re.compile(r"\s*(%YAML:|<\?xml|<opencv_storage)")
 
 
@@ -146,7 +147,7 @@ def _parse_yaml(text: str) -> Any:
     import yaml  # not needed by a program that subscribes only
 
     class Loader(yaml.SafeLoader):  # type: ignore[misc]  # without type stubs
-        """Reads OpenCV's tag of a matrix as a mapping, and few aliases: many could stand for gigabytes."""
+        """Reads OpenCV's tag of a matrix as a mapping; few aliases, as many could stand for gigabytes, and levels."""
 
         _aliases = 0
 
@@ -155,6 +156,11 @@ def _parse_yaml(text: str) -> Any:
             if self._aliases > _MAX_ALIASES:
                 raise ValueError(f"it has more than {_MAX_ALIASES} aliases")
             return super().compose_node(parent, index)
+
+        def fetch_flow_collection_start(self, token: Any) -> None:
+            if self.flow_level > _MAX_DEPTH:  # its time grows with the square of the depth
+                raise ValueError(f"it has more than {_MAX_DEPTH} brackets in one another")
+            super().fetch_flow_collection_start(token)
 
     Loader.add_multi_constructor("", lambda loader, _, node: loader.construct_mapping(node, deep=True))
     # OpenCV writes its version in a form that YAML does not have.

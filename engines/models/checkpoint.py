@@ -6,7 +6,9 @@ numbers are mapped from the file: 2.5 GB of weights take no memory of their own.
 
 from __future__ import annotations
 
+import io
 import pickle
+import pickletools
 import struct
 import zipfile
 from collections import OrderedDict
@@ -21,6 +23,7 @@ from engines.base import ModelError
 
 MAX_TABLE_BYTES = 16 << 20
 """A table of 600 tensors takes 0.1 MB."""
+_STORING = ("PUT", "BINPUT", "LONG_BINPUT")
 STORAGES: dict[str, np.dtype[Any]] = {
     "torch.FloatStorage": np.dtype("<f4"), "torch.HalfStorage": np.dtype("<f2"), "torch.DoubleStorage": np.dtype("<f8"),
     "torch.LongStorage": np.dtype("<i8"), "torch.IntStorage": np.dtype("<i4"), "torch.BoolStorage": np.dtype("?"),
@@ -39,8 +42,10 @@ def read_checkpoint(file: Path) -> dict[str, NDArray[Any]]:
                 raise ModelError(f"{file} is not a checkpoint of PyTorch")
             members = {info.filename: info for info in archive.infolist()}
             folder = table.filename.removesuffix("data.pkl")
-            with archive.open(table) as stream:
-                state = _TableUnpickler(stream, _StoredNumbers(file, members, f"{folder}data/")).load()
+            content = archive.read(table)
+            _check_memo(content)
+            numbers = _StoredNumbers(file, members, f"{folder}data/")
+            state = _TableUnpickler(io.BytesIO(content), numbers).load()
     except ModelError:
         raise
     except Exception as error:  # pickle, zipfile and numpy raise many types for a damaged file
@@ -49,6 +54,13 @@ def read_checkpoint(file: Path) -> dict[str, NDArray[Any]]:
     if not isinstance(state, dict) or not all(isinstance(value, np.ndarray) for value in state.values()):
         raise ModelError(f"{file} is not a plain table of weights")
     return {str(key): value for key, value in state.items()}
+
+
+def _check_memo(table: bytes) -> None:
+    """Raise `UnpicklingError` for a place so far back in the memo that the unpickler would make gigabytes for it."""
+    for code, argument, _ in pickletools.genops(table):
+        if code.name in _STORING and int(argument or 0) >= len(table):
+            raise pickle.UnpicklingError(f"it stores at place {argument} of its memo")
 
 
 class _StoredNumbers:

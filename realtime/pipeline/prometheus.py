@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from itertools import accumulate
 from typing import Any, get_args
+from urllib.parse import urlsplit
 
 from realtime.comms.hosts import is_loopback
 from realtime.comms.keys import explain_exposure
@@ -191,6 +192,8 @@ class MetricsServer:
             raise TransportError(
                 f"metrics at {host}:{port}: {error.strerror or error}; choose another address, or port 0 for a free one"
             ) from error
+        if not is_open:
+            self._server.set_app(_refuse_other_hosts(self._server.get_app()))
         bound = self._server.server_port
         self.address = f"http://{f'[{host}]' if ':' in host else host}:{bound}/metrics"
 
@@ -199,6 +202,18 @@ class MetricsServer:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join(JOIN_S)
+
+
+def _refuse_other_hosts(app: Any) -> Callable[..., Any]:
+    """Wrap an app so that it answers requests for this machine only: a site's name may be made to lead here."""
+
+    def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        if is_loopback(urlsplit(f"//{environ.get('HTTP_HOST', 'localhost')}").hostname or ""):
+            return app(environ, start_response)
+        start_response("403 Forbidden", [("Content-Type", "text/plain")])
+        return [b"these figures are at this machine's own address, not at that host\n"]
+
+    return answer
 
 
 def parse_address(text: str) -> tuple[str, int]:

@@ -101,6 +101,7 @@ def open_host(
         stack.callback(requests.close)
         view.progress.show_line(f"answering requests at {requests.endpoint}")
         report_access(access, requests.endpoint, view)
+        host.access["requests"] = access.kind
         host.drop_counts = requests.drop_counts
     return host
 

@@ -58,8 +58,10 @@ class SessionHost:
         self._names: dict[str, RunConfig] = {}  # of sessions that are open, being opened or being closed
         self._sessions: dict[str, HostedSession] = {}
         self._ended: dict[str, HostedStream] = {}
+        self.access = {"publish": socket.access.kind}
+        """Who may connect by output, for `health`."""
         self.drop_counts: Callable[[], dict[str, int]] = dict
-        """Counts the host's own drops, for `health`."""
+        """Counts the drops of the host's other outputs, for `health`."""
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="gazecast-host", daemon=True)
 
@@ -195,6 +197,10 @@ class SessionHost:
         session.stop()
         self._forget(session.stream)
 
+    def _count_drops(self) -> dict[str, int]:
+        refused = self._socket.refused_peers
+        return {**self.drop_counts(), **({"publish.refused_peers": refused} if refused else {})}
+
     def _report(self, state: str = "") -> None:
         """Publish the host's `health`."""
         streams, sessions = self.list_streams(), self.sessions()
@@ -204,8 +210,8 @@ class SessionHost:
             rates.update(health.rates if health is not None else {})
         health = HealthMessage.from_fields({
             "state": state, "reason": reason, "rates": {name: round(rate, 1) for name, rate in rates.items()},
-            "latency_ms": {}, "dropped": self.drop_counts(), "memory_mib": measure_memory_mib(),
-            "engine": self.describe_engine(), "wall_ns": wall_ns(), "access": {"publish": self._socket.access.kind},
+            "latency_ms": {}, "dropped": self._count_drops(), "memory_mib": measure_memory_mib(),
+            "engine": self.describe_engine(), "wall_ns": wall_ns(), "access": self.access,
             "sessions": {each.stream: each.state for each in streams},
         })  # fmt: skip
         self._publisher.publish("health", health.to_fields())

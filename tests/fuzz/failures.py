@@ -20,6 +20,13 @@ def read_failed(name: str) -> list[bytes]:
     return [path.read_bytes() for path in sorted(failed_folder(name).glob("*"))]
 
 
+def find_cause(error: BaseException) -> BaseException:
+    """Return the first of the errors that led to this one: it may hide that the memory was full."""
+    while error.__context__ is not None:
+        error = error.__context__
+    return error
+
+
 def locate(error: BaseException) -> str:
     """Return the error's type and the line of ours that it came from: the same for inputs with the same cause."""
     frames = traceback.extract_tb(error.__traceback__)

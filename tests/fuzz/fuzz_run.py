@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 import re
 import resource
 import signal
@@ -12,7 +13,7 @@ import warnings
 from random import Random
 from typing import Any
 
-from tests.fuzz.failures import failed_folder, locate, read_failed
+from tests.fuzz.failures import failed_folder, find_cause, locate, read_failed
 from tests.fuzz.mutation import mutate
 from tests.fuzz.readers import READERS
 
@@ -29,8 +30,11 @@ class TooSlow(BaseException):
     """More than `MAX_CPU_S` for one input."""
 
 
-def fuzz_reader(name: str, runs: int, seed: int) -> dict[str, Any]:
-    """Call a reader in this process, which it limits, and return figures; writes the inputs that failed to files."""
+def fuzz_reader(name: str, runs: int, seed: int, seconds: float = math.inf) -> dict[str, Any]:
+    """Call a reader in this process, which it limits, and return figures; writes the inputs that failed to files.
+
+    It ends after so many runs or seconds, and `runs` is their number.
+    """
     _limit_process()
     reader = READERS[name]
     random = Random(f"{name} {seed}")
@@ -39,19 +43,22 @@ def fuzz_reader(name: str, runs: int, seed: int) -> dict[str, Any]:
     effects: set[str] = set()
     failures: dict[str, str] = {}
     read, slowest_s, begun_s = 0, 0.0, time.process_time()
-    for _ in range(runs):
+    done, until_s = 0, time.monotonic() + seconds
+    while done < runs and time.monotonic() < until_s:
+        done += 1
         data = mutate(valid if random.random() < 0.3 else seeds, random)
         at_s = time.process_time()
         signal.setitimer(signal.ITIMER_VIRTUAL, MAX_CPU_S)
         try:
             reader.read(data)
             read, effect = read + 1, "read"
-        except reader.errors as error:
-            effect = f"{type(error).__name__} {_VALUES.sub('', str(error)[:300])}"
         except (Exception, TooSlow) as error:
-            effect = locate(error)
-            if effect not in failures:
-                failures[effect] = _write_failed(name, data)
+            if isinstance(error, reader.errors) and not isinstance(find_cause(error), MemoryError):
+                effect = f"{type(error).__name__} {_VALUES.sub('', str(error)[:300])}"
+            else:
+                effect = locate(find_cause(error))
+                if effect not in failures:
+                    failures[effect] = _write_failed(name, data)
         finally:
             signal.setitimer(signal.ITIMER_VIRTUAL, 0)
         slowest_s = max(slowest_s, time.process_time() - at_s)
@@ -59,9 +66,9 @@ def fuzz_reader(name: str, runs: int, seed: int) -> dict[str, Any]:
             effects.add(effect)
             seeds.append(data)
     return {
-        "runs": runs,
+        "runs": done,
         "cpu_s": round(time.process_time() - begun_s, 1),
-        "read_share": round(read / runs, 3),
+        "read_share": round(read / max(1, done), 3),
         "effects": len(effects),
         "slowest_ms": round(slowest_s * 1e3, 1),
         "peak_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),

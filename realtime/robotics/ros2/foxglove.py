@@ -81,7 +81,7 @@ class FoxgloveServer(ResultWorker):
         self._channels = {topic: _open_channel(foxglove, context, stream, topic) for topic in TOPICS}
         self._server = _start_server(foxglove, context, stream)
         try:
-            self._relay = FoxgloveRelay(self.host.strip("[]"), port, int(self._server.port))
+            self._relay = FoxgloveRelay(self.host.strip("[]"), port, int(self._server.port), is_open=is_open)
         except OSError as error:
             self._server.stop()
             reason = _BIND_HINTS.get(error.errno or 0, error.strerror or str(error))
@@ -102,8 +102,9 @@ class FoxgloveServer(ResultWorker):
             self._results.wake()
 
     def drop_counts(self) -> Mapping[str, int]:
-        """Count frames and `object3d` that newer ones replaced or that failed."""
-        return Counter(super().drop_counts()) + Counter({"foxglove.object3d": self._objects.dropped})
+        """Count frames and `object3d` that newer ones replaced or that failed, and connections that were refused."""
+        own = {"foxglove.object3d": self._objects.dropped, "foxglove.refused_peers": self._relay.refused}
+        return Counter(super().drop_counts()) + Counter(own)
 
     def close(self) -> None:
         """Disconnect the clients and free the port, within a second even if a client hangs; may be called twice."""

@@ -1,7 +1,8 @@
 """Accepts the clients of Foxglove's server and passes their bytes on, whichever subprotocol they speak.
 
 foxglove-sdk's server accepts `foxglove.sdk.v1` only. The TypeScript client (@foxglove/ws-protocol) and viewers built on
-it ask for `foxglove.websocket.v1`, whose messages are the same; such a handshake is translated.
+it ask for `foxglove.websocket.v1`, whose messages are the same; such a handshake is translated. A browser lets pages of
+any site connect to this machine, and names their origin: those of other sites are refused.
 """
 
 from __future__ import annotations
@@ -11,20 +12,29 @@ import contextlib
 import re
 import threading
 
+from realtime.comms.hosts import is_loopback
+
 SDK_PROTOCOL, OLDER_PROTOCOL = b"foxglove.sdk.v1", b"foxglove.websocket.v1"
 MAX_HANDSHAKE_BYTES = 2**16
 HANDSHAKE_S = 10.0
 """A client that sends no handshake for so long is disconnected."""
 _CHUNK_BYTES = 2**16
+_REFUSAL = (
+    b"HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Type: text/plain\r\n\r\n"
+    b"pages of other sites have no access, unless gazecast runs with --insecure foxglove\n"
+)
+_ORIGIN = re.compile(rb"^origin:[ \t]*([^\r\n]*?)[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
 _PROTOCOLS = re.compile(rb"^sec-websocket-protocol:[^\r\n]*", re.IGNORECASE | re.MULTILINE)
 
 
 class FoxgloveRelay:
     """A TCP relay to a server on this machine, from `__init__` to `close`; slow readers slow down its reading."""
 
-    def __init__(self, host: str, port: int, server_port: int) -> None:
-        """Listen at host and port, 0 for a free one, of `port`; raises `OSError`."""
-        self._server_port = server_port
+    def __init__(self, host: str, port: int, server_port: int, *, is_open: bool = False) -> None:
+        """Listen at host and port, 0 for a free one, of `port`; raises `OSError`. is_open: to pages of any site."""
+        self._server_port, self._is_open = server_port, is_open
+        self.refused = 0
+        """Connections of pages of other sites."""
         self._connections: set[asyncio.Task[None]] = set()
         self._loop = asyncio.new_event_loop()
         try:
@@ -65,6 +75,10 @@ class FoxgloveRelay:
         opened = [writer]
         try:
             request = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), HANDSHAKE_S)
+            if not (self._is_open or is_own_origin(request)):
+                self.refused += 1
+                writer.write(_REFUSAL)
+                return
             server_reader, server_writer = await asyncio.open_connection("127.0.0.1", self._server_port)
             opened.append(server_writer)
             is_older = _offers_older_only(request)
@@ -87,6 +101,19 @@ class FoxgloveRelay:
             self._connections.discard(task)
             for stream in opened:
                 stream.close()
+
+
+def is_own_origin(request: bytes) -> bool:
+    """Return whether a handshake is of a program, of a page of this machine, or of Foxglove's own pages."""
+    for origin in _ORIGIN.findall(request):
+        scheme, _, host = origin.decode("latin-1").lower().partition("://")
+        if scheme == "file":  # Foxglove's desktop program
+            continue
+        name = host.rpartition(":")[0] if re.search(r":\d+\Z", host) else host
+        is_foxglove = scheme == "https" and (name == "foxglove.dev" or name.endswith(".foxglove.dev"))
+        if not (is_foxglove or (scheme in ("http", "https") and is_loopback(name))):
+            return False
+    return True
 
 
 def _offers_older_only(request: bytes) -> bool:

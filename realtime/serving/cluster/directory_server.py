@@ -64,6 +64,11 @@ class DirectoryServer:
         self._stopping.set()
         self._thread.join(STOP_S)
 
+    @property
+    def refused_peers(self) -> int:
+        """Number of handshakes that failed."""
+        return self._socket.refused_peers
+
     def _serve(self) -> None:
         """Receive questions and answer them; the body of the thread."""
         try:

@@ -107,21 +107,26 @@ class DirectoryActor:
         defaults = config.defaults
         access: ServerAccess = choose_access(defaults.access, "directory", settings.directory)
         self._server = DirectoryServer(settings.directory, directory, self._supervisor, access)
+        self._access = {"directory": access.kind}
         self._requests: HostRequests | None = None
         if defaults.requests:
             sessions = ClusterSessions(self._supervisor, config.host)
             access = choose_access(defaults.access, "requests", defaults.requests)
             self._requests = HostRequests(defaults.requests, sessions, defaults, access)
+            self._access["requests"] = access.kind
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._supervise, name="gazecast-supervisor", daemon=True)
         self._thread.start()
 
     def describe(self) -> dict[str, Any]:
-        """Return hosts, and sessions that do not run, with the address of the directory."""
+        """Return hosts, and sessions that do not run, with addresses, access and drops of directory and requests."""
         described = self._supervisor.describe_hosts()
+        requests, refused = self._requests, self._server.refused_peers
+        dropped = {"directory.refused_peers": refused} if refused else {}
         return {
-            **described, "directory": self._server.endpoint, "requests": self._requests and self._requests.endpoint,
-            "has_ended": self._requests is None and self._supervisor.has_ended(),
+            **described, "directory": self._server.endpoint, "requests": requests and requests.endpoint,
+            "access": self._access, "dropped": {**dropped, **(requests.drop_counts() if requests else {})},
+            "has_ended": requests is None and self._supervisor.has_ended(),
         }  # fmt: skip
 
     def close(self) -> None:

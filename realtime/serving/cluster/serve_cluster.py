@@ -171,6 +171,7 @@ def _make_health(described: dict[str, Any], state: str, reason: str) -> HealthMe
     sessions = {stream: "running" for host in described.get("hosts", ()) for stream in host["streams"]}
     sessions.update(dict.fromkeys(described.get("waiting", ()), "waiting"))
     return HealthMessage.from_fields({
-        "state": state, "reason": reason, "rates": {}, "latency_ms": {}, "dropped": {},
+        "state": state, "reason": reason, "rates": {}, "latency_ms": {},
+        "dropped": described.get("dropped", {}), "access": described.get("access", {}),
         "memory_mib": measure_memory_mib(), "engine": hosts, "wall_ns": wall_ns(), "sessions": sessions,
     })  # fmt: skip

@@ -248,4 +248,4 @@ def decide_time_unit(found: FoundLayout, times: NDArray[np.float64]) -> str:
 
 
 def _find_column(pattern: str, names: list[str]) -> str | None:
-    return next((name for name in names if re.fullmatch(pattern, name)), None)
+    return next(filter(re.compile(pattern).fullmatch, names), None)

@@ -42,9 +42,10 @@ class FuzzedReader:
 def from_file(name: str, read: Callable[[Path], object]) -> Callable[[bytes], object]:
     """Make a reader of bytes from one of a file."""
 
+    path = FOLDER / name
+    path.parent.mkdir(exist_ok=True)
+
     def write_and_read(data: bytes) -> object:
-        path = FOLDER / name
-        path.parent.mkdir(exist_ok=True)
         path.write_bytes(data)
         return read(path)
 

@@ -40,6 +40,18 @@ def test_own_key_is_kept_for_its_user_alone_and_never_replaced_by_accident(folde
 
 
 @posix
+@pytest.mark.parametrize("mask", [0, 0o277])
+def test_key_is_for_its_user_alone_under_any_umask(folder, mask) -> None:
+    folder.path.mkdir(mode=0o700)
+    before = os.umask(mask)
+    try:
+        folder.write_own(KeyPair(A, B))
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(folder.key_file.stat().st_mode) == 0o600
+
+
+@posix
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o666])
 def test_key_that_others_can_read_is_refused(folder, mode) -> None:
     folder.write_own(KeyPair(A, B))

@@ -73,6 +73,8 @@ def test_the_server_answers_and_frees_its_port(exporter):
     with urllib.request.urlopen(server.address, timeout=60) as answer:
         assert answer.headers["Content-Type"].startswith("text/plain")
         assert read(answer.read().decode())["gazecast_memory_bytes", ()] > 0
+    with pytest.raises(urllib.error.HTTPError, match="403"):  # a site whose name was made to lead here
+        urllib.request.urlopen(urllib.request.Request(server.address, headers={"Host": "evil.example"}), timeout=60)
     server.close()
     with pytest.raises(urllib.error.URLError):
         urllib.request.urlopen(server.address, timeout=60)

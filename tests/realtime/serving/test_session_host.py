@@ -13,8 +13,10 @@ import pytest
 
 from engines.fake import open_fake
 from realtime import MaskSubscriber, Requester
+from realtime.comms.keys import KeyFolder
 from realtime.comms.messages import HealthMessage, MaskMessage
 from realtime.comms.session_requests import HostedStream
+from realtime.comms.sockets.curve import ServerAccess, make_key_pair
 from realtime.comms.sockets.publisher import PublisherSocket
 from realtime.config.schema import RunConfig
 from realtime.errors import RecordingError, SessionRefused, SettingsError, SourceError, WireError
@@ -354,3 +356,21 @@ def test_an_invalid_source_leaves_nothing_open(opened):
 def test_missing_path_is_no_session(tmp_path: Path, opened):
     with pytest.raises(SettingsError, match="has no source"):
         opened.open(stream="anna")
+
+
+def test_health_of_a_host_counts_refused_subscribers(tmp_path):
+    keys = KeyFolder(tmp_path)
+    keys.write_own(make_key_pair())
+    socket = PublisherSocket("tcp://127.0.0.1:0", access=ServerAccess(keys))
+    engine = HostEngine(SharedEngine(*open_fake()), lambda encoder: None, DiscRecognizer)
+    seen: list[HealthMessage] = []
+    host = SessionHost(HostSettings(), socket, engine, ProgressReporter(), observe_health=seen.append)
+    host.start()
+    try:
+        with MaskSubscriber(socket.endpoint):
+            eventually(lambda: seen and seen[-1].dropped.get("publish.refused_peers"), "the refused subscriber")
+        assert seen[-1].access == {"publish": "keys"}
+    finally:
+        host.close()
+        engine.close()
+        socket.close()

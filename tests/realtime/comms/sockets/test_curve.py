@@ -17,7 +17,7 @@ from realtime.comms.keys import AllowedClient, ClientAccess, KeyFolder, KeyPair
 from realtime.comms.mask_subscriber import MaskSubscriber
 from realtime.comms.sockets.curve import ServerAccess, make_key_pair, to_z85
 from realtime.comms.sockets.publisher import PublisherSocket
-from realtime.comms.sockets.request_reply import ReplySocket, RequestSocket
+from realtime.comms.sockets.request_reply import ReceivedRequest, ReplySocket, RequestSocket
 from realtime.comms.sockets.subscription import TopicSubscription
 from realtime.errors import AccessError
 from tests.realtime.waiting import PATIENCE_S, eventually
@@ -120,6 +120,23 @@ def test_the_same_relay_reads_everything_without_keys() -> None:
         receive(publisher, subscription)
         subscription.close()
         assert [word for word in WORDS if word not in tap.seen] == []
+
+
+def test_nothing_of_requests_and_replies_can_be_read_on_the_way(site) -> None:
+    server = ReplySocket(FREE, access=ServerAccess(site.keys, output="requests"))
+    with contextlib.closing(Tap(server.endpoint)) as tap:
+        requester = RequestSocket(tap.endpoint, timeout_s=PATIENCE_S, access=site.client_access)
+        asking = threading.Thread(target=lambda: requester.exchange([b"status"]))
+        asking.start()
+        received: list[ReceivedRequest] = []
+        eventually(lambda: received.extend(filter(None, [server.receive(0.1)])) or received, "the request")
+        assert received[0].payload == b"status"
+        server.reply(received[0].client, PAYLOAD)
+        asking.join(PATIENCE_S)
+        requester.close()
+        assert len(tap.seen) > len(PAYLOAD)
+        assert [word for word in (*WORDS, b"status") if word in tap.seen] == []
+    server.close()
 
 
 def test_raw_subscribers_without_an_allowed_key_get_nothing(site, publisher) -> None:

@@ -20,6 +20,7 @@ from realtime.errors import Ros2Error, TransportError
 from realtime.pipeline.observers import FrameResult
 from realtime.robotics.ros2 import message_types
 from realtime.robotics.ros2.foxglove import FoxgloveServer, parse_host_port
+from realtime.robotics.ros2.foxglove_relay import is_own_origin
 from realtime.robotics.ros2.topics import TOPICS, name_ros_topic
 from realtime.types import Frame
 from tests.realtime.robotics.ros2.cdr_reader import CAMERA, FRAME_ID, SIZE, WALL_NS, captured_ns, mask, solid
@@ -153,6 +154,32 @@ def test_a_client_of_the_older_subprotocol_is_served(server: FoxgloveServer, pro
         assert (await client.receive())[0] == "mask"
 
     run_dialogue(server, dialogue, *protocols)
+
+
+@pytest.mark.parametrize(
+    ("origin", "is_own"),
+    [("https://app.foxglove.dev", True), ("file://", True), ("http://localhost:8080", True), ("http://[::1]", True),
+     ("http://gaze.example", False), ("null", False), ("https://foxglove.dev.example", False), ("", False),
+     ("https://evilfoxglove.dev", False), ("http://127.0.0.1.example:8765", False)],
+)  # fmt: skip
+def test_pages_of_other_sites_have_no_access(server: FoxgloveServer, origin: str, is_own: bool) -> None:
+    async def connect(server: FoxgloveServer) -> int:
+        async with aiohttp.ClientSession() as session:
+            try:
+                options = {"protocols": ["foxglove.sdk.v1"], "headers": {"Origin": origin}}
+                await (await session.ws_connect(server.address, **options)).close()
+            except aiohttp.WSServerHandshakeError as error:
+                return error.status
+        return 101
+
+    assert asyncio.run(connect(server)) == (101 if is_own else 403)
+    assert server.drop_counts().get("foxglove.refused_peers", 0) == (not is_own)
+
+
+def test_a_handshake_without_an_origin_is_of_a_program() -> None:
+    assert not is_own_origin(b"GET / HTTP/1.1\r\norigin: http://a.example\r\n\r\n")
+    assert is_own_origin(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    assert not is_own_origin(b"GET / HTTP/1.1\r\nOrigin: file://\r\nOrigin: http://a.example\r\n\r\n")
 
 
 def test_a_client_of_no_subprotocol_is_refused_and_one_of_no_words_is_ignored(server: FoxgloveServer) -> None:
