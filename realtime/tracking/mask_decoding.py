@@ -22,6 +22,8 @@ from realtime.tracking.whole_object import find_addition, has_neighbour, is_nest
 from realtime.tracking.word_search import REACH_RADII, WordSearch
 from realtime.types import Frame, Mask
 
+NAMED_SCORE = 0.05
+"""Of a mask that the user's word fits; half of the least score of a box that is searched for a word."""
 MIN_RECALLED_CONFIDENCE = 0.5
 """Of a shown mask whose box may be prompted on the next keyframe: the box of a wrong one would keep it wrong."""
 
@@ -85,7 +87,7 @@ class GazeMaskDecoder:
         found = belief.hypotheses[0]
         candidates, index, confidence = found.candidates, found.index, belief.confidence
         self.level = found.level
-        self._named_onset_ns = estimate.onset_ns if found.word >= self._settings.word_slip else None
+        self._named_onset_ns = estimate.onset_ns if found.word >= NAMED_SCORE else None
         if fixed_level is not None and warped is not None:
             at = self._find_level(answer, fixed_level, None if is_level_chosen else found.mask)
             if at is not None:
@@ -110,7 +112,7 @@ class GazeMaskDecoder:
 
     @property
     def is_named(self) -> bool:
-        """Whether the user's word fits the last selected mask: it is more probably of it than a slip of the tongue."""
+        """Whether the user's word fits the last selected mask."""
         return self._named_onset_ns is not None
 
     def extend_reach(self, estimate: GazeEstimate | None, warped: TrackedMask | None) -> GazeEstimate | None:

@@ -31,7 +31,7 @@ CONFIDENCE_SLOPE, CONFIDENCE_OFFSET, TRUST_EXPONENT = 0.86, -4.7, 2.3
 the stills and on every mask of the clips with encoders of 4 and 8 frames; left out, the calibration error is 0.05."""
 
 
-WORD_TRUST = 0.2
+WORD_TRUST = 0.4
 """Share of the word's odds that confidence has. What a word says beside the gaze decides between objects; that the mask
 is right it makes less probable than its weight: fitted as above, calibration errors are those without a word."""
 MAX_ALTERNATIVES = 3
@@ -58,8 +58,8 @@ class SelectionSettings:
     fate_s: times over which that motion is measured, s; what an object does in one of them alone counts less.
     word: weight of the log-likelihood of the user's word, see `word_slip`; chosen alike with each still left out, for
         words that are right, of something that is not in the picture, and of another object in it.
-    word_slip: share of words that mean something else than they name. A mask that the word fits with a score s is
-        1 + s / word_slip times as probable, to the power of the weight, as one that it does not fit.
+    word_slip: share of words that mean something else than they name, or a mask that no box fits. A mask that the word
+        fits with a score s is 1 + s / word_slip times as probable, to the power of the weight, as one that it does not.
     agreement: weight of the log prior by the earlier keyframe.
     decided: posterior probability of the best hypothesis from which on no more points are prompted for it.
     alternatives: number of other masks that may be meant to publish with every mask, at most 3; 0 for none.
@@ -79,7 +79,7 @@ class SelectionSettings:
     fate: float = 3.1
     fate_s: tuple[float, ...] = (0.125, 0.33)
     word: float = 1.75
-    word_slip: float = 0.05
+    word_slip: float = 0.2
     agreement: float = 1.0
     decided: float = 0.7
     alternatives: int = 0
