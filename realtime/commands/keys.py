@@ -25,6 +25,8 @@ def add_verb(verbs: Verbs[argparse.ArgumentParser]) -> None:
     allow.add_argument("--name", default="", help="a name for people, such as arm")
     allow.add_argument("--may", default="", metavar="control,pictures", help="what it may request beyond reading: "
                        "change what the run does; receive pictures")  # fmt: skip
+    allow.add_argument("--stream", action="append", default=[], metavar="NAME",
+                       help="read, and request, what is of this wearer's stream only; may be repeated")  # fmt: skip
     remove = add_parser(keys, "remove", _remove, "let a client in no more, from its next connection on")
     remove.add_argument("client", metavar="NAME|KEY")
     trust = add_parser(keys, "trust", _trust, "keep the public key of a machine to connect to")
@@ -68,7 +70,7 @@ def _show(args: argparse.Namespace) -> None:
         f"  on a machine that is read from here: gazecast keys allow {public}",
     )
     for client in folder.read_clients():
-        print_line(f"client {convert(client.key)} {client.name or '-'}: may {', '.join(('read', *client.may))}")
+        print_line(f"client {convert(client.key)} {client.name or '-'}: may {_describe(client)}")
     for host, key in folder.read_servers().items():
         print_line(f"server {convert(key)} {host}")
 
@@ -77,9 +79,15 @@ def _allow(args: argparse.Namespace) -> None:
     may = [word.strip() for word in args.may.split(",") if word.strip()]
     if unknown := set(may) - PERMISSIONS:
         raise AccessError(f"--may knows {' and '.join(sorted(PERMISSIONS))}, got {', '.join(sorted(unknown)):.80}")
-    client = AllowedClient(parse_key(args.key), args.name, tuple(cast("list[Permission]", sorted(set(may)))))
+    permissions = tuple(cast("list[Permission]", sorted(set(may))))
+    client = AllowedClient(parse_key(args.key), args.name, permissions, tuple(args.stream))
     KeyFolder(args.keys).allow_client(client)
-    print_line(f"{client.name or client.key} may now {', '.join(('read', *client.may))}; runs need no restart")
+    print_line(f"{client.name or client.key} may now {_describe(client)}; runs need no restart")
+
+
+def _describe(client: AllowedClient) -> str:
+    rights = ", ".join(("read", *client.may))
+    return f"{rights}, only of {', '.join(client.streams)}" if client.streams else rights
 
 
 def _remove(args: argparse.Namespace) -> None:

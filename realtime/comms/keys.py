@@ -14,7 +14,7 @@ import stat
 import sys
 import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
@@ -54,11 +54,15 @@ class KeyPair:
 
 @dataclass(frozen=True, slots=True)
 class AllowedClient:
-    """Holds a client that may connect: its public key, a name for people, and what it may request beyond reading."""
+    """Holds a client that may connect: its public key, a name for people, and what it may request beyond reading.
+
+    streams: those that it may read, and make requests about; none for all.
+    """
 
     key: str
     name: str = ""
     may: tuple[Permission, ...] = ()
+    streams: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +134,7 @@ class KeyFolder:
         """Read the allowed clients; raises `AccessError`."""
         path = self.path / "clients.toml"
         found = self._read(path, _ClientsFile) if path.exists() else _ClientsFile()
-        return tuple(AllowedClient(self._check_key(one.key, path), one.name, one.may) for one in found.client)
+        return tuple(replace(one, key=self._check_key(one.key, path)) for one in found.client)
 
     def find_client(self, key: str) -> AllowedClient | None:
         """Find an allowed client by its public key; None for an unknown one. Raises `AccessError`."""
@@ -144,6 +148,8 @@ class KeyFolder:
         """Add a client, or replace it; raises `AccessError`."""
         if not re.fullmatch(r"[\w.-]{0,40}", client.name, re.ASCII):
             raise AccessError(f"a name has at most 40 letters, digits, dots, - and _, got {client.name!r:.80}")
+        if bad := [name for name in client.streams if not re.fullmatch(r"[ -~]{1,64}", name)]:
+            raise AccessError(f"a stream is 1 to 64 printable ASCII characters, got {bad[0]!r:.80}")
         self._write_clients([*(one for one in self.read_clients() if one.key != client.key), client])
 
     def remove_client(self, name_or_key: str) -> AllowedClient:
@@ -173,7 +179,9 @@ class KeyFolder:
     def _write_clients(self, clients: Sequence[AllowedClient]) -> None:
         # a list of words in JSON is one in TOML, too
         blocks = (
-            f'\n[[client]]\nkey = "{one.key}"\nname = "{one.name}"\nmay = {json.dumps(one.may)}\n' for one in clients
+            f'\n[[client]]\nkey = "{one.key}"\nname = "{one.name}"\nmay = {json.dumps(one.may)}\n'
+            f"streams = {json.dumps(one.streams)}\n"
+            for one in clients
         )
         self._write(self.path / "clients.toml", "# The clients that may connect to this machine.\n" + "".join(blocks))
 

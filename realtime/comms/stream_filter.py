@@ -5,12 +5,14 @@ A map begins with the number of its fields, then `v` and `stream`: one prefix fo
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 from realtime.comms.envelope import VERSION, pack
 
 MIN_FIELDS, MAX_FIELDS = 4, 63
 """Of a message's map; the envelope alone has four, `mask` at most 24."""
+STREAM_TOPICS = ("mask", "keyframe", "health", "overlay", "object3d")
 _MAX_SHORT_MAP = 15
 """Fields of a map whose number is in its first byte; more have two bytes for it."""
 
@@ -24,3 +26,11 @@ def stream_prefixes(topic: str, stream: str) -> tuple[bytes, ...]:
         start + (bytes((0x80 | count,)) if count <= _MAX_SHORT_MAP else b"\xde" + count.to_bytes(2, "big")) + head
         for count in range(MIN_FIELDS, MAX_FIELDS + 1)
     )
+
+
+def narrow_prefix(prefix: bytes, streams: Sequence[str]) -> list[bytes]:
+    """Return the prefixes of what begins with one and is of these streams; none where nothing can be."""
+    owned = [own for topic in STREAM_TOPICS for name in streams for own in stream_prefixes(topic, name)]
+    if prefix.startswith(tuple(owned)):
+        return [prefix]
+    return [own for own in owned if own.startswith(prefix)]

@@ -11,7 +11,6 @@ from functools import partial
 from realtime.comms.requests import (
     MAX_REQUEST_BYTES,
     AddressedRequest,
-    Request,
     read_addressed_request,
     required_permission,
 )
@@ -75,7 +74,7 @@ class RequestReceiver:
         reply = partial(self._queue_reply, received.client)
         try:
             addressed = read_addressed_request(received.payload)
-            self._check_permission(addressed.request, received.client_key)
+            self._check_permission(addressed, received.client_key)
             self._route(addressed, received.client_key, reply)
         except Exception as error:  # one request that fails must not be the last
             self._refused += 1
@@ -84,10 +83,13 @@ class RequestReceiver:
     def _queue_reply(self, client: ClientId, payload: bytes) -> None:
         self._replies.append((client, payload))
 
-    def _check_permission(self, request: Request, client_key: str | None) -> None:
+    def _check_permission(self, addressed: AddressedRequest, client_key: str | None) -> None:
         """Raise `RequestRefused` for a request that its client may not make."""
-        needed = required_permission(request)
+        needed = required_permission(addressed.request)
         if self._access.allows(client_key, needed):
+            streams = self._access.find_streams(client_key)
+            if streams is not None and addressed.stream not in streams:
+                raise RequestRefused(f"this key is for requests about {', '.join(streams)} only; name the stream")
             return
         if client_key is None:
             raise RequestRefused("without keys, requests from other machines only read: status and history")

@@ -104,6 +104,16 @@ class ServerAccess:
             return client is not None and (needed is None or needed in client.may)
         return False
 
+    def find_streams(self, client_key: str | None) -> tuple[str, ...] | None:
+        """Return the streams that a client may read and ask about; None for all."""
+        if self.keys is None:
+            return None
+        with contextlib.suppress(AccessError):  # of a file that was damaged meanwhile
+            client = self.keys.find_client(client_key or "")
+            if client is not None:
+                return client.streams or None
+        return ()
+
 
 class AccessGuard:
     """Lets in the clients whose keys are allowed, and counts the others, on a thread of its own."""

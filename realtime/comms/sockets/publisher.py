@@ -10,6 +10,7 @@ import zmq
 
 from realtime.comms.sockets.base import bind
 from realtime.comms.sockets.curve import AccessGuard, ServerAccess, open_guard
+from realtime.comms.sockets.subscriptions import SubscriptionTable
 from realtime.comms.stream_filter import stream_prefixes
 from realtime.errors import TransportError
 
@@ -22,7 +23,8 @@ SUBSCRIPTIONS_S = 0.05
 class PublisherSocket:
     """A bound socket that sends one-part messages `topic NUL payload` from any thread.
 
-    A slow or stopped subscriber loses messages beyond `queue` and never slows the sender.
+    A slow or stopped subscriber loses messages beyond `queue` and never slows the sender. One whose key is for some
+    streams only receives nothing else.
     """
 
     def __init__(self, endpoint: str, *, queue: int = 16, access: ServerAccess | None = None) -> None:
@@ -38,7 +40,7 @@ class PublisherSocket:
         self._socket.set(zmq.LINGER, 0)
         self._socket.set(zmq.SNDHWM, queue)
         self._socket.set(zmq.MAXMSGSIZE, MAX_SUBSCRIPTION_BYTES)
-        self._subscriptions, self._read_s = frozenset[bytes](), -math.inf
+        self._subscriptions, self._read_s = SubscriptionTable(self._socket, access), -math.inf
         self._guard: AccessGuard | None = None
         try:
             self._guard = open_guard(self._context, self._socket, endpoint, access)
@@ -58,6 +60,8 @@ class PublisherSocket:
         with self._lock:
             if self._socket.closed:
                 return False
+            if self._subscriptions.is_manual:
+                self._subscriptions.update()
             # libzmq updates what subscribers have read at most once a millisecond, unless asked; a burst of one message
             # per topic would reach the high-water mark of subscribers that keep up.
             self._socket.get(zmq.EVENTS)
@@ -89,14 +93,11 @@ class PublisherSocket:
     def _read_subscriptions(self) -> frozenset[bytes]:
         """Return the prefixes that are subscribed to; those of `SUBSCRIPTIONS_S` ago, without a wait for senders."""
         if time.monotonic() - self._read_s < SUBSCRIPTIONS_S:
-            return self._subscriptions
+            return self._subscriptions.prefixes
         with self._lock:
-            found = set(self._subscriptions)
-            while not self._socket.closed and self._socket.poll(0):
-                change = self._socket.recv()
-                (found.add if change[:1] == b"\x01" else found.discard)(change[1:])
-            self._subscriptions, self._read_s = frozenset(found), time.monotonic()
-        return self._subscriptions
+            self._subscriptions.update()
+            self._read_s = time.monotonic()
+        return self._subscriptions.prefixes
 
     def close(self, linger_s: float = 0.0) -> None:
         """Close and free the port before returning; wait up to `linger_s` for queued messages."""

@@ -15,11 +15,14 @@ import realtime.comms.sockets.curve as curve
 from realtime.comms.envelope import pack
 from realtime.comms.keys import AllowedClient, ClientAccess, KeyFolder, KeyPair
 from realtime.comms.mask_subscriber import MaskSubscriber
+from realtime.comms.requests import AddressedRequest, pack_reply, pack_request, read_reply
 from realtime.comms.sockets.curve import ServerAccess, make_key_pair, to_z85
 from realtime.comms.sockets.publisher import PublisherSocket
 from realtime.comms.sockets.request_reply import ReceivedRequest, ReplySocket, RequestSocket
 from realtime.comms.sockets.subscription import TopicSubscription
-from realtime.errors import AccessError
+from realtime.errors import AccessError, WireError
+from realtime.pipeline.request_server import RequestReceiver
+from realtime.pipeline.session_requests import Reply
 from tests.realtime.waiting import PATIENCE_S, eventually
 
 FREE = "tcp://127.0.0.1:0"
@@ -232,6 +235,65 @@ def test_requests_know_the_key_of_their_client_and_what_it_may(site) -> None:
         stranger.close()
     requester.close()
     server.close()
+
+
+def make_message(stream: str) -> bytes:
+    return pack({"v": 1, "stream": stream, "mask": None, "gaze": [1, 2], "frame": 3})
+
+
+def test_a_key_for_one_stream_receives_no_other_one(site, publisher) -> None:
+    guest = make_key_pair()
+    site.keys.allow_client(AllowedClient(guest.public, "guest", streams=("anna",)))
+    guest_access = ClientAccess(site.server.public, guest)
+
+    def subscribe(access: ClientAccess, stream: str | None) -> TopicSubscription:
+        return TopicSubscription(publisher.endpoint, "mask", newest_only=False, stream=stream, access=access)
+
+    both, own, all_of_guest, foreign = opened = (
+        subscribe(site.client_access, None), subscribe(guest_access, "anna"), subscribe(guest_access, None),
+        subscribe(guest_access, "ben"),
+    )  # fmt: skip
+    seen: dict[TopicSubscription, set[bytes]] = {each: set() for each in opened}
+
+    def have_read() -> bool:
+        for stream in ("ben", "anna"):
+            publisher.send("mask", make_message(stream))
+        for each in opened:
+            while (payload := each.receive(0.01)) is not None:
+                seen[each].add(payload)
+        return len(seen[both]) == 2 and bool(seen[own]) and bool(seen[all_of_guest])
+
+    eventually(have_read, "all messages")
+    for _ in range(10):
+        have_read()
+    assert seen[own] == seen[all_of_guest] == {make_message("anna")}
+    assert seen[foreign] == set()
+    assert (site.access.find_streams(guest.public), site.access.find_streams(site.client.public)) == (("anna",), None)
+    assert publisher.has_subscriber("mask")
+    for each in opened:
+        each.close()
+    eventually(lambda: not publisher.has_subscribers, "the end of all subscriptions")
+
+
+def test_a_key_for_one_stream_makes_requests_about_it_only(site) -> None:
+    site.keys.allow_client(AllowedClient(site.client.public, "arm", ("control",), ("anna",)))
+    answered: list[str | None] = []
+
+    def route(addressed: AddressedRequest, client_key: str | None, reply: Reply) -> None:
+        answered.append(addressed.stream)
+        reply(pack_reply())
+
+    server = RequestReceiver(FREE, route, site.access)
+    client = RequestSocket(server.endpoint, timeout_s=PATIENCE_S, access=site.client_access)
+    try:
+        for stream in ({"stream": "ben"}, {}):
+            with pytest.raises(WireError, match="this key is for requests about anna only"):
+                read_reply(client.exchange([pack_request("hold", **stream)]))
+        read_reply(client.exchange([pack_request("hold", stream="anna")]))
+        assert answered == ["anna"]
+    finally:
+        client.close()
+        server.close()
 
 
 def test_what_a_client_may_follows_its_line_in_the_file(site) -> None:
