@@ -76,6 +76,14 @@ def test_the_page_lists_every_package_of_the_default_install():
     assert not [name for name in sorted(names) if f"\n| {name} |" not in page], "run: make docs"
 
 
+def test_the_page_lists_what_every_extra_names():
+    page = generator.PAGE.read_text(encoding="utf-8")
+    for extra in generator.list_extras():
+        names = {canonicalize_name(requirement.name) for requirement in generator.list_requirements(extra)}
+        missing = [name for name in sorted(names) if f"\n| {name} |" not in page]
+        assert not missing, f"{extra}: add them to NOT_INSTALLED of docs/generate_dependencies.py, and run: make docs"
+
+
 @pytest.mark.parametrize(
     ("licence", "parts"),
     [
