@@ -27,6 +27,12 @@ def find_cause(error: BaseException) -> BaseException:
     return error
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether memory was full; Python's parser raises the same error for what is nested too deeply."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return isinstance(error, MemoryError) and Path(frames[-1].filename).name != "ast.py"
+
+
 def locate(error: BaseException) -> str:
     """Return the error's type and the line of ours that it came from: the same for inputs with the same cause."""
     frames = traceback.extract_tb(error.__traceback__)

@@ -13,7 +13,7 @@ import warnings
 from random import Random
 from typing import Any
 
-from tests.fuzz.failures import failed_folder, find_cause, locate, read_failed
+from tests.fuzz.failures import failed_folder, find_cause, is_out_of_memory, locate, read_failed
 from tests.fuzz.mutation import mutate
 from tests.fuzz.readers import READERS
 
@@ -53,7 +53,7 @@ def fuzz_reader(name: str, runs: int, seed: int, seconds: float = math.inf) -> d
             reader.read(data)
             read, effect = read + 1, "read"
         except (Exception, TooSlow) as error:
-            if isinstance(error, reader.errors) and not isinstance(find_cause(error), MemoryError):
+            if isinstance(error, reader.errors) and not is_out_of_memory(find_cause(error)):
                 effect = f"{type(error).__name__} {_VALUES.sub('', str(error)[:300])}"
             else:
                 effect = locate(find_cause(error))

@@ -62,9 +62,13 @@ def _make_pictures() -> Iterable[bytes]:
     yield cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])[1].tobytes()
 
 
-def _read_picture(path: Path) -> object:
-    image = read_picture(path)
-    return image, pupil.read_jpeg_size(path.read_bytes()), decode_jpeg(path.read_bytes())
+def _read_picture(path: Path) -> None:
+    """Read a picture as a file, and as what a device sends, whose size is checked first."""
+    read_picture(path)
+    data = path.read_bytes()
+    size = pupil.read_jpeg_size(data)
+    if size is not None and size[0] * size[1] <= pupil.MAX_PIXELS:
+        decode_jpeg(data)
 
 
 READERS = (
