@@ -4,8 +4,9 @@
 
 DATA holds `stills/` and `video/`, as for `prompt_quality`. A look is a click 20 px off an object's deepest point; its
 mask is the one of best predicted IoU. The annotator then clicks the deepest point of the largest error region, on the
-object or on the background, until the IoU reaches 0.9. "clicks": all points so far as one prompt; "mask": with the
-middle of the mask before where they say too little, as `gazecast review` does. "carried": the true mask of a clip's
+object or on the background, until the IoU reaches 0.9. "clicks": all points so far as one prompt; "middle": added to
+the look's mask, beginning with its middle, as `gazecast review` does without gaze; "gaze": beginning with
+the look, as it does with gaze. "carried": the true mask of a clip's
 middle frame is carried forwards and backwards; IoU by distance in frames, the mean of both directions.
 """
 
@@ -25,6 +26,7 @@ from engines import EngineSettings, load, weights
 from engines.pictures import resize_and_crop
 from realtime.correction.frame_segmenter import FrameSegmenter
 from realtime.correction.propagation import carry_mask
+from realtime.tracking.correction_prompt import make_correction_prompt
 from realtime.types import Frame, FrameKey
 
 ENOUGH, ERROR_PX, LEAST_AREA = 0.9, 20, 0.001
@@ -57,16 +59,21 @@ def correct_object(segmenter, key, image, truth, way, clicks):
             continue
         points.append(click)
         has_object = any(label for *_, label in points)
-        prompt = points if way == "mask" or has_object else [look, *points]
-        found = segmenter.segment(key, image, prompt, before=mask if way == "mask" else None)
-        mask = found.masks[found.chosen]
+        if way == "clicks":
+            prompt = make_correction_prompt(points if has_object else [look, *points])
+            (candidates,) = segmenter.open()[1].decode(segmenter.encode(key, image), [prompt])
+            chosen = 0 if len(prompt.points_px) > 1 else candidates.best_index
+            mask = candidates.letterbox.logits_to_picture(candidates.logits[chosen]) > 0
+        else:
+            found = segmenter.segment(key, image, points, None, mask, look[:2] if way == "gaze" else None)
+            mask = found.masks[found.chosen]
         ious.append(compute_iou(mask, truth))
     return ious
 
 
 def measure_clicks(segmenter, folder, clicks, stills):
     """Return mean IoU after each click, the share that is right and clicks a mask, of each way to prompt."""
-    rows = {"clicks": [], "mask": []}
+    rows = {"clicks": [], "middle": [], "gaze": []}
     for number, (_, image, masks) in zip(range(stills), read_stills(folder), strict=False):
         for mask in masks:
             if mask.mean() >= LEAST_AREA:

@@ -75,7 +75,8 @@ class FrameCorrector:
             raise RecordingError(
                 "there is no mask here that a click could take something from; click on the object first"
             )
-        found = self._segmenter.segment(moment.frame.key, frame.image, points, box, before)
+        support = _find_gaze(moment) if target.object else None
+        found = self._segmenter.segment(moment.frame.key, frame.image, points, box, before, support)
         return self._add(target, moment, found.masks[found.chosen], "clicks", points, box, found)
 
     def draw_box(self, target: CorrectionTarget, corner: Place, opposite: Place) -> CorrectionEvent:
@@ -233,6 +234,12 @@ def find_candidate(found: SegmentedObject, mask: Mask, step: CandidateStep) -> i
         return min((k for k, each in enumerate(areas) if each >= GROWN * area), key=lambda k: areas[k], default=None)
     order = sorted(range(len(areas)), key=lambda k: -found.ious[k])
     return order[(order.index(found.chosen) + (1 if step == "next" else -1)) % len(order)]
+
+
+def _find_gaze(moment: TimelineMoment) -> tuple[float, float] | None:
+    """Return the x, y px of the gaze that selected the frame's own mask; None where it has none."""
+    gaze = moment.message.gaze if moment.message is not None and moment.own else None
+    return None if gaze is None else (gaze.x, gaze.y)
 
 
 def _pack_candidates(found: SegmentedObject | None) -> tuple[MaskCandidate, ...]:

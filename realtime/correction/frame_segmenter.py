@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from engines import Decoder, Embedding, Encoder, Image, Mask, MaskCandidates
-from realtime.tracking.correction_prompt import make_correction_prompt
+from engines import Decoder, Embedding, Encoder, Floats, Image, Mask, MaskCandidates
+from realtime.tracking.correction_prompt import Box, find_interior_point, make_correction_prompt
 from realtime.types import Click, FrameKey
 
+SIMILAR_IOU = 0.5
+"""A candidate with this IoU stands for a mask that came from elsewhere."""
 MAX_EMBEDDINGS = 16
 """Frames whose embeddings are kept, some 4 MB each."""
 
@@ -34,6 +36,7 @@ class FrameSegmenter:
         self._open_engine = open_engine
         self._engine: tuple[Encoder, Decoder] | None = None
         self._embeddings: OrderedDict[FrameKey, Embedding] = OrderedDict()
+        self._priors: dict[FrameKey, _PriorMask] = {}  # of the last click in a frame
 
     @property
     def is_open(self) -> bool:
@@ -61,7 +64,8 @@ class FrameSegmenter:
         embedding = self._embeddings.pop(key, None) or encoder.encode(image)
         self._embeddings[key] = embedding
         while len(self._embeddings) > MAX_EMBEDDINGS:
-            self._embeddings.popitem(last=False)
+            gone, _ = self._embeddings.popitem(last=False)
+            self._priors.pop(gone, None)
         return embedding
 
     def segment(
@@ -69,21 +73,66 @@ class FrameSegmenter:
         key: FrameKey,
         image: Image,
         points: Sequence[Click],
-        box: tuple[float, float, float, float] | None = None,
+        box: Box | None = None,
         before: Mask | None = None,
+        support: tuple[float, float] | None = None,
     ) -> SegmentedObject:
-        """Segment an object; raises `EngineError`. before: the mask to correct, (H, W) bool."""
-        embedding = self.encode(key, image)
-        prompt = make_correction_prompt(points, box, before)
-        candidates = self.open()[1].decode(embedding, [prompt])[0]
-        is_unambiguous = len(prompt.points_px) > 1 or box is not None
-        return _upsample_candidates(candidates, 0 if is_unambiguous else candidates.best_index)
+        """Segment an object; raises `EngineError`.
+
+        before: the mask to correct by the last of `points`, (H, W) bool. support: the gaze point that selected it, px;
+        None: its middle.
+        """
+        embedding, decoder = self.encode(key, image), self.open()[1]
+        prior = self._priors.get(key)
+        if prior is None or (prior.points, prior.box) != (tuple(points[:-1]), box) or not points:
+            prior = _begin_prior(decoder, embedding, points[:-1], box, before, support)
+        prompt = make_correction_prompt(points, box, prior.support, prior.logits)
+        candidates = decoder.decode(embedding, [prompt])[0]
+        chosen = candidates.best_index if len(prompt.points_px) == 1 and box is None else 0
+        self._priors[key] = _PriorMask(tuple(points), box, prior.support, candidates.logits[chosen])
+        return _upsample_candidates(candidates, chosen)
 
     def close(self) -> None:
         """Close the engine."""
         if self._engine is not None:
             for part in self._engine:
                 part.close()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _PriorMask:
+    """Holds the decoder's mask that the next click corrects, and the prompt that made it."""
+
+    points: tuple[Click, ...]
+    box: Box | None
+    support: tuple[float, float] | None
+    logits: Floats | None = field(repr=False)
+
+
+def _begin_prior(
+    decoder: Decoder,
+    embedding: Embedding,
+    points: Sequence[Click],
+    box: Box | None,
+    before: Mask | None,
+    support: tuple[float, float] | None,
+) -> _PriorMask:
+    """Find the decoder's mask that is most similar to a mask which came from elsewhere, such as a recording.
+
+    A mask that no candidate is similar to has no logits: another mask's would tear the next one apart.
+    """
+    if before is None or not before.any() or box is not None:
+        return _PriorMask((), box, None, None)
+    background = [(x, y) for x, y, label in points if not label]
+    support = support if support is not None else find_interior_point(before, background)
+    candidates = decoder.decode(embedding, [make_correction_prompt(points, None, support)])[0]
+    ious = [_compute_iou(mask, before) for mask in _upsample_candidates(candidates, 0).masks]
+    best = int(np.argmax(ious))
+    return _PriorMask((), None, support, candidates.logits[best] if ious[best] >= SIMILAR_IOU else None)
+
+
+def _compute_iou(a: Mask, b: Mask) -> float:
+    return int(np.count_nonzero(a & b)) / max(1, int(np.count_nonzero(a | b)))
 
 
 def _upsample_candidates(candidates: MaskCandidates, chosen: int) -> SegmentedObject:

@@ -1,4 +1,9 @@
-"""Makes prompts of a user's clicks on a mask that is to be corrected. Pure."""
+"""Makes prompts of a user's clicks on a mask that is to be corrected. Pure.
+
+A correction continues the decoder's own conversation, as SAM was trained (Kirillov et al., "Segment Anything", appendix
+A): every click is added to the prompt that made the mask, with the logits of that mask. Clicks alone lose what
+the mask knew, and the second one, which answers to the first one's mask, then destroys it.
+"""
 
 from __future__ import annotations
 
@@ -7,36 +12,29 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from engines import Prompt
+from engines import Floats, Prompt
 from realtime.types import Click, Mask
+
+Box = tuple[float, float, float, float]
 
 
 def make_correction_prompt(
-    clicks: Sequence[Click], box: tuple[float, float, float, float] | None = None, before: Mask | None = None
+    clicks: Sequence[Click],
+    box: Box | None = None,
+    support: tuple[float, float] | None = None,
+    mask_logits: Floats | None = None,
 ) -> Prompt:
     """Make a prompt of clicks and a box; raises `PromptError` where it is empty.
 
-    before: the mask to correct, whose middle is added where clicks say too little, see `find_support`.
+    support: x, y px of the point that prompted the mask to correct. mask_logits: of that mask, if the decoder made it.
     """
-    support = find_support(clicks, before) if before is not None and box is None else None
-    points = [*([support] if support is not None else []), *clicks]
+    points = [*([] if support is None else [(*support, 1)]), *clicks]
     return Prompt(
-        np.array([click[:2] for click in points], np.float32).reshape(-1, 2),
-        np.array([click[2] for click in points], np.int8),
+        np.array([point[:2] for point in points], np.float32).reshape(-1, 2),
+        np.array([point[2] for point in points], np.int8),
         None if box is None else np.array(box, np.float32),
+        mask_logits,
     )
-
-
-def find_support(clicks: Sequence[Click], before: Mask) -> Click | None:
-    """Find the point of the mask before that a prompt needs beside its clicks; None where it needs none.
-
-    A single click, or clicks on the background alone, say too little of the object: the most interior point of the mask
-    before is added. Its logits are not: a mask that the decoder did not make itself tears the next one apart.
-    """
-    is_vague = len(clicks) == 1 or not any(label for *_, label in clicks)
-    if not is_vague or not before.any():
-        return None
-    return (*find_interior_point(before, [(x, y) for x, y, label in clicks if not label]), 1)
 
 
 def find_interior_point(mask: Mask, away_from: Sequence[tuple[float, float]] = ()) -> tuple[float, float]:

@@ -1,4 +1,8 @@
-"""Corrects the shown mask by a user's clicks, which motion carries with the picture while the object is shown."""
+"""Corrects the shown mask by a user's clicks, which motion carries with the picture while the object is shown.
+
+Clicks continue the decoder's conversation, as in `correction_prompt`: with the gaze point that prompted the mask, and
+its logits.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,6 @@ import numpy as np
 
 from engines import Floats, Prompt
 from realtime.errors import CommandRejected
-from realtime.tracking.correction_prompt import find_support
 from realtime.tracking.dwell.mask_points import Mapper, is_near
 from realtime.tracking.gaze.estimate import GazeEstimate
 from realtime.tracking.keyframe import Keyframe
@@ -25,7 +28,7 @@ Candidate = tuple[PromptResult, int]
 
 @dataclass(frozen=True, slots=True)
 class _CarriedClick:
-    """A click at its place in the newest frame, px. number: of the command that made it. is_support: not the user's."""
+    """A click at its place in the newest frame, px. number: of the command that made it. is_support: the gaze point."""
 
     x: float
     y: float
@@ -56,12 +59,12 @@ class MaskCorrector:
         self._clicks: list[_CarriedClick] = []
         self._object: int | None = None
         self._onset_ns: int | None = None  # of the fixation of the last click
-        self._original: TrackedMask | None = None  # before the first click
+        self._before: list[tuple[int, TrackedMask]] = []  # of each correction, its number and the mask before
 
     @property
     def is_active(self) -> bool:
         """Whether the shown mask is a corrected one."""
-        return bool(self._clicks)
+        return bool(self._before)
 
     def move(self, mapping: Mapper) -> None:
         """Carry the clicks to the newest frame; those whose motion is unknown are dropped."""
@@ -100,29 +103,30 @@ class MaskCorrector:
             self.reset()
         if shown is None or not clicks or len(self._clicks) + len(clicks) >= MAX_CLICKS:
             raise CommandRejected(f"expected a shown object, and 1 to {MAX_CLICKS - 1} clicks on it")
-        places, chain = self._locate(clicks, frame_index), self._chain_to(keyframe)
-        self._object, self._original = object_id, self._original or shown
-        self._onset_ns, self._count = shown.prompt_result.onset_ns, self._count + 1
-        added = [_CarriedClick(*place, number=self._count) for place in places]
-        if not self._clicks and (support := _find_support(places, shown.mask, chain.size)) is not None:
-            added.insert(0, _CarriedClick(*support, number=self._count, is_support=True))
-        self._clicks += added
-        return self._decode(shown, keyframe)
+        places = self._locate(clicks, frame_index)
+        self._object, self._onset_ns, self._count = object_id, shown.prompt_result.onset_ns, self._count + 1
+        if not self._clicks:
+            self._clicks = [_CarriedClick(*shown.provenance.point_px, 1, 0, is_support=True)]
+        self._before.append((self._count, shown))
+        self._clicks += [_CarriedClick(*place, number=self._count) for place in places]
+        return self._decode(shown, keyframe, is_continued=True)
 
     def undo(self, shown: TrackedMask | None, keyframe: Keyframe | None, *, is_all: bool) -> Candidate:
         """Take back the last clicks, or all of them, and return the mask without them.
 
         Raises `CommandRejected` without any clicks.
         """
-        if not self._clicks or shown is None or self._original is None:
+        if not self.is_active or shown is None:
             raise CommandRejected("there is no correction to take back")
-        self._chain_to(keyframe)
-        last = max(click.number for click in self._clicks)
-        self._clicks = [] if is_all else [click for click in self._clicks if click.number != last]
-        if self._clicks:
-            return self._decode(shown, keyframe)
+        number, before = self._before[0 if is_all else -1]
+        self._before = [each for each in self._before if each[0] < number]
+        self._clicks = [each for each in self._clicks if each.number < number]
         self._prompter.clear_mask_prompt()
-        return self._original.prompt_result, self._original.index
+        if len(self._clicks) > 1 and self._motion.chain(before.provenance.keyframe.index) is None:
+            return self._decode(shown, keyframe, is_continued=False)
+        if not self.is_active:
+            self._clicks = []
+        return before.prompt_result, before.index
 
     def _chain_to(self, keyframe: Keyframe | None) -> FlowChain:
         chain = self._motion.chain(keyframe.index) if keyframe is not None else None
@@ -161,22 +165,14 @@ class MaskCorrector:
         kept = [] if shown is None else [each for each in self._clicks if each.is_consistent(shown.mask, frame_size)]
         return np.array([(each.x, each.y) for each in kept], np.float32).reshape(-1, 2), [each.label for each in kept]
 
-    def _decode(self, shown: TrackedMask, keyframe: Keyframe | None) -> Candidate:
+    def _decode(self, shown: TrackedMask, keyframe: Keyframe | None, *, is_continued: bool) -> Candidate:
+        """Decode all clicks on a keyframe, with the logits of the shown mask where it was decoded there."""
         chain = self._chain_to(keyframe)
         assert keyframe is not None
         places = chain.to_then(np.array([(click.x, click.y) for click in self._clicks], np.float32))
         places = np.clip(places, 0, np.array(keyframe.size, np.float32) - 1)
-        prompt = Prompt(places, np.array([click.label for click in self._clicks], np.int8))
+        result = shown.prompt_result
+        logits = result.candidates.logits[shown.index] if is_continued and result.keyframe is keyframe else None
+        prompt = Prompt(places, np.array([click.label for click in self._clicks], np.int8), mask_logits=logits)
         self._prompter.clear_mask_prompt()
-        answer = self._prompter.decode_clicks(prompt, shown.prompt_result, keyframe)
-        is_unambiguous = len(self._clicks) > 1
-        return answer, 0 if is_unambiguous else answer.candidates.best_index
-
-
-def _find_support(clicks: Sequence[Click], mask: Mask, size: tuple[int, int]) -> Click | None:
-    """Find the support of clicks, px of a frame of (width, height); mask: (h, w) on the working grid."""
-    scale_x, scale_y = size[0] / mask.shape[1], size[1] / mask.shape[0]
-    support = find_support(
-        [((x + 0.5) / scale_x - 0.5, (y + 0.5) / scale_y - 0.5, label) for x, y, label in clicks], mask
-    )
-    return None if support is None else ((support[0] + 0.5) * scale_x - 0.5, (support[1] + 0.5) * scale_y - 0.5, 1)
+        return self._prompter.decode_clicks(prompt, result, keyframe), 0

@@ -7,17 +7,21 @@ from pathlib import Path
 
 import pytest
 
+from engines.fake import open_fake
 from realtime.correction.editor import ReviewEditor
 from realtime.correction.events import CorrectionEvent, unpack_mask
 from realtime.correction.frame_corrector import CorrectionTarget
+from realtime.correction.frame_segmenter import FrameSegmenter
 from realtime.correction.review_tasks import list_tasks
 from realtime.errors import RecordingError
 from realtime.recording.labels import ObjectLabel
-from realtime.tracking.correction_prompt import find_interior_point, make_correction_prompt
+from realtime.tracking.correction_prompt import find_interior_point
+from realtime.types import FrameKey
 from tests.realtime.correction.moving_disc import (
     COUNT,
     FIRST,
     compute_iou,
+    draw,
     open_corrector,
     record,
     share_of,
@@ -179,16 +183,29 @@ def test_carrying_that_is_interrupted_changes_nothing(path: Path) -> None:
     assert not corrector.carry_next(lambda done, total: True)
 
 
-def test_a_vague_prompt_gets_the_middle_of_the_mask_before() -> None:
+def test_a_click_continues_the_prompt_that_made_the_mask() -> None:
+    image, key, asked = draw(10), FrameKey(10, 10), []
+    encoder, decoder = open_fake()
+    honest = decoder.decode
+    decoder.decode = lambda embedding, prompts: asked.extend(prompts) or honest(embedding, prompts)
+    segmenter = FrameSegmenter(lambda: (encoder, decoder))
+    click, other = (30.0, 24.0, 0), (31.0, 25.0, 1)
+    found = segmenter.segment(key, image, [click], before=truth_of(10), support=(26.0, 24.0))
+    assert [prompt.labels.tolist() for prompt in asked] == [[1], [1, 0]]
+    assert asked[1].points_px.tolist() == [[26.0, 24.0], [30.0, 24.0]]
+    assert asked[1].mask_logits is not None, "a candidate is the mask before"
+    again = segmenter.segment(key, image, [click, other], before=found.masks[0])
+    assert [prompt.labels.tolist() for prompt in asked[2:]] == [[1, 0, 1]], "of what the decoder made just now"
+    assert asked[2].mask_logits is not None
+    elsewhere = truth_of(10)[::-1, ::-1].copy()
+    segmenter.segment(key, image, [click], before=elsewhere)
+    x, y = asked[3].points_px[0]
+    assert elsewhere[round(float(y)), round(float(x))], "without gaze, its middle"
+    segmenter.segment(key, image, [], (10.0, 10.0, 40.0, 40.0), before=again.masks[0])
+    assert (len(asked[-1].points_px), asked[-1].mask_logits) == (0, None), "a box begins anew"
+
+
+def test_an_interior_point_is_away_from_others() -> None:
     mask = truth_of(10)
-    for clicks, labels in (
-        ([(1.0, 1.0, 0)], [1, 0]), ([(1.0, 1.0, 1)], [1, 1]), ([(1.0, 1.0, 1), (2.0, 2.0, 0)], [1, 0]),
-        ([(1.0, 1.0, 0), (2.0, 2.0, 0)], [1, 0, 0]),
-    ):  # fmt: skip
-        prompt = make_correction_prompt(clicks, None, mask)
-        assert prompt.labels.tolist() == labels
-        if len(labels) > len(clicks):
-            x, y = prompt.points_px[0]
-            assert mask[round(float(y)), round(float(x))]
     x, y = find_interior_point(mask, [find_interior_point(mask)])
     assert mask[round(y), round(x)]
