@@ -133,11 +133,11 @@ def compare_rankers(looks: dict[str, list[LabelledLook]]) -> dict[str, Any]:
     return {"looks": len(stills), "learned_from": len(free), "any_right": round(figures.best, 3), "rows": rows}
 
 
-def cost(look: LabelledLook, chosen: int) -> tuple[float, float]:
-    """Return the seconds and corrections that a simulated person needs for a look."""
-    if look.overlap[chosen] >= ACCEPTED_IOU:
+def find_cost(ious: Sequence[float], chosen: int) -> tuple[float, float]:
+    """Return the seconds and corrections that a simulated person needs for a look. ious: of the candidates."""
+    if ious[chosen] >= ACCEPTED_IOU:
         return ACCEPT_S, 0.0
-    if look.overlap.max() >= ACCEPTED_IOU:
+    if max(ious) >= ACCEPTED_IOU:
         return CHOOSE_S + ACCEPT_S, 1.0
     return CLICKS * CLICK_S + ACCEPT_S, float(CLICKS)
 
@@ -156,7 +156,9 @@ def simulate_rounds(looks: Sequence[LabelledLook]) -> list[dict[str, float]]:
             assert training is not None
             ranker = training.ranker
         scores = score_looks(test, ranker)
-        spent = np.array([cost(look, int(np.argmax(score))) for look, score in zip(test, scores, strict=True)])
+        spent = np.array(
+            [find_cost(look.overlap.tolist(), int(np.argmax(score))) for look, score in zip(test, scores, strict=True)]
+        )
         figures = measure_choice(test, scores)
         rows.append({
             "answered": len(answered), "test": len(test), "seconds": round(float(spent[:, 0].mean()), 3),

@@ -41,6 +41,7 @@ _EXPORTS = {
     "video": (".mp4", "OUT.mp4", "every frame with its mask drawn"),
     "csv": (".csv", "OUT.csv", "a row for each visit of an object"),
     "coco": ("-coco", "DIR", "pictures and masks as COCO with SA-1B's fields"),
+    "yolo": ("-yolo", "DIR", "pictures and outlines for YOLO's segmentation task"),
     "ros2": ("-ros2.mcap", "OUT.mcap", "a bag for ROS 2 and Foxglove"),
 }
 """Flag -> default ending, placeholder and help."""
@@ -129,8 +130,8 @@ def _add_export(verbs: Verbs[argparse.ArgumentParser]) -> argparse.ArgumentParse
     for name, (ending, metavar, text) in _EXPORTS.items():
         text = f"{text}; default NAME{ending}"
         parser.add_argument(f"--{name}", nargs="?", type=Path, const=BESIDE, metavar=metavar, help=text)
-    parser.add_argument("--every", type=float, metavar="SECONDS", help="with --coco, the best mask of each object in "
-                        "every so many seconds (default 1); 0 for all")  # fmt: skip
+    parser.add_argument("--every", type=float, metavar="SECONDS", help="with --coco or --yolo, the best mask of each "
+                        "object in every so many seconds (default 1); 0 for all")  # fmt: skip
     parser.add_argument("--sa1b", action="store_true", help="with --coco, also a JSON file with SA-1B's fields for "
                         "each picture")  # fmt: skip
     parser.add_argument("--everything", nargs="?", type=int, const=32, metavar="POINTS", help="with --coco, also masks "
@@ -145,7 +146,7 @@ def _add_export(verbs: Verbs[argparse.ArgumentParser]) -> argparse.ArgumentParse
 def _add_import(verbs: Verbs[argparse.ArgumentParser]) -> argparse.ArgumentParser:
     parser = add_parser(verbs, "import", _import, "bring masks back that were corrected in another program")
     parser.add_argument("file", type=Path, help="COCO's JSON, as `export --coco` wrote it and CVAT, FiftyOne, Datumaro "
-                        "or others changed it")  # fmt: skip
+                        "or others changed it; or YOLO's data.yaml")  # fmt: skip
     parser.add_argument("recording", type=Path, help="what `run --record` wrote")
     parser.add_argument("--add", action="store_true", help="make new objects of masks that belong to none")
     return parser
@@ -220,9 +221,9 @@ def _read_targets(args: argparse.Namespace) -> ExportTargets:
 
     files = {name: getattr(args, name) for name in _EXPORTS}
     if not any(files.values()):
-        raise SettingsError("name at least one export: --video, --csv, --coco or --ros2")
-    if args.coco is None and (args.sa1b or args.every is not None):
-        raise SettingsError("--every and --sa1b need --coco")
+        raise SettingsError("name at least one export: --video, --csv, --coco, --yolo or --ros2")
+    if args.coco is None and (args.sa1b or (args.every is not None and args.yolo is None)):
+        raise SettingsError("--every and --sa1b need --coco, --every or --yolo")
     every_s = 1.0 if args.every is None else args.every
     if not 0 <= every_s < math.inf:
         raise SettingsError(f"--every wants seconds, 0 or more, got {args.every}")
@@ -233,7 +234,7 @@ def _read_targets(args: argparse.Namespace) -> ExportTargets:
 
 
 def _import(args: argparse.Namespace) -> None:
-    from realtime.commands.import_masks import import_masks
+    from realtime.commands.import_masks.command import import_masks
     from realtime.recording.reader import RecordingReader
 
     recording = RecordingReader(args.recording, args.identity)

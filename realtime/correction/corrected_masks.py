@@ -51,6 +51,14 @@ class CorrectedMasks:
         message, found = recording.read_mask(mask.entry), self.find(mask)
         return message if found is None else replace(message, mask=found.unpack(), state="locked")
 
+    def correct_message(self, message: MaskMessage) -> MaskMessage:
+        """Return a published message with the corrected mask, or as it is."""
+        key = FrameKey(message.frame.index, message.timing_ns.frame_received)
+        found = self.state.find_masks(key).get(message.object)
+        if found is None or found.size != (message.frame.width, message.frame.height):
+            return message
+        return replace(message, mask=found.unpack(), state="locked")
+
     def select_added(
         self, taken: Iterable[tuple[FrameKey, int]], labels: LabelFile, every_s: float
     ) -> dict[FrameKey, list[CorrectedMask]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -68,7 +68,15 @@ def export_coco(
     recording: RecordingReader, labels: LabelFile, out: Path, targets: ExportTargets, on_time: OnTime,
     corrections: CorrectedMasks,
 ) -> list[str]:  # fmt: skip
-    """Write a complete data set or none and return a report; raises `RecordingError` if there is nothing to write.
+    """Write a complete data set or none and return a report; raises `RecordingError` if there is nothing to write."""
+    return export_data_set(recording, labels, out, targets, on_time, corrections)
+
+
+def export_data_set(
+    recording: RecordingReader, labels: LabelFile, out: Path, targets: ExportTargets, on_time: OnTime,
+    corrections: CorrectedMasks, *, convert: Callable[[Path], None] = lambda folder: None,
+) -> list[str]:  # fmt: skip
+    """Write a COCO data set, have it converted in its place, and move it to `out`; see `export_coco`.
 
     out: of `resolve_target`.
     """
@@ -76,6 +84,7 @@ def export_coco(
     try:
         part.chmod(0o755)
         line, *exceptions = _write_dataset(recording, labels, part, targets, on_time, corrections)
+        convert(part)
         _move_into_place(part, out, force=targets.force)
     finally:
         shutil.rmtree(part, ignore_errors=True)

@@ -13,6 +13,7 @@ from realtime.commands.export.coco import export_coco, report_times
 from realtime.commands.export.csv_table import format_csv
 from realtime.commands.export.targets import ExportTargets, OnTime, format_count, resolve_target
 from realtime.commands.export.video import export_video
+from realtime.commands.export.yolo import export_yolo
 from realtime.correction.corrected_masks import CorrectedMasks
 from realtime.correction.state import CorrectionState
 from realtime.errors import RecordingError, RunFailed, VideoError
@@ -41,7 +42,7 @@ def export(
     if targets.ros2 is not None:
         load_types()
     wanted = {
-        kind: resolve_target(path, recording, force=targets.force, is_folder=kind == "coco")
+        kind: resolve_target(path, recording, force=targets.force, is_folder=kind in ("coco", "yolo"))
         for kind in _EXPORTS
         if (path := getattr(targets, kind)) is not None
     }
@@ -113,7 +114,7 @@ def _export_ros2(
     recording: RecordingReader, labels: LabelFile, out: Path, targets: ExportTargets, on_time: OnTime,
     corrections: CorrectedMasks,
 ) -> list[str]:  # fmt: skip
-    done = write_bag(recording, out, labels, on_time)
+    done = write_bag(recording, out, labels, on_time, correct=corrections.correct_message)
     line = f"{done.path}: {sum(done.counts.values())} messages on {len(done.counts)} topics of ROS 2"
     return [line, *format_count(done.undated, "overlays have no frame")]
 
@@ -122,6 +123,7 @@ _EXPORTS: dict[str, tuple[str, int, _Export]] = {
     "video": ("video", 1, export_video),
     "csv": ("table", 1, _export_csv),
     "coco": ("data set", 2, export_coco),
+    "yolo": ("data set", 2, export_yolo),
     "ros2": ("bag", 1, _export_ros2),
 }
 """Field of `ExportTargets` -> label, passes through the recording, and function."""

@@ -14,6 +14,7 @@ from realtime.recording.reader import RecordingReader
 
 ANNOTATIONS, IMAGES = "annotations/instances_default.json", "images"
 """The layout that CVAT and Datumaro look for; pictures are named relative to `images`."""
+YOLO_FILE = "data.yaml"
 _EARLIER_ANNOTATIONS = "annotations.json"
 CONTRIBUTOR = "gazecast"
 """In the `info` of a data set, before the version."""
@@ -33,6 +34,7 @@ class ExportTargets:
     video: Path | None = None
     csv: Path | None = None
     coco: Path | None = None
+    yolo: Path | None = None
     ros2: Path | None = None
     any_format: bool = False
     every_s: float = 1.0
@@ -75,6 +77,8 @@ def is_data_set(folder: Path) -> bool:
     """Return whether an export wrote this folder and nothing was added beside its pictures and annotations."""
     try:
         names = {path.name for path in folder.iterdir()}
+        if names == {YOLO_FILE, IMAGES, "labels"}:
+            return (folder / YOLO_FILE).read_bytes().startswith(f"# {CONTRIBUTOR}".encode())
         annotations = folder / (_EARLIER_ANNOTATIONS if _EARLIER_ANNOTATIONS in names else ANNOTATIONS)
         if names != {annotations.relative_to(folder).parts[0], IMAGES}:
             return False

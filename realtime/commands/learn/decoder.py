@@ -16,7 +16,7 @@ from engines.base import LOGITS_SIDE
 from engines.graphs import EncoderGraph
 from engines.models.weight_arrays import read_arrays
 from engines.sam import SamEncoder
-from realtime.commands.learn.look_reader import LookReader, load_bundled_pictures
+from realtime.commands.learn.look_reader import REHEARSED_FRAMES, LookReader, load_bundled_pictures
 from realtime.commands.learn.ranker import BUNDLED, OWN, LearnedAdapter, describe_adapter
 from realtime.correction.loop_metrics import measure_loop
 from realtime.errors import LearningError
@@ -57,7 +57,7 @@ def learn_decoder(
     Raises `LearningError` and `EngineError`.
     """
     try:
-        from engines.tuning.decoder_tuning import TuningSettings, tune_decoder
+        from engines.tuning.decoder_tuning import TuningSettings, blend_weights, choose_share, tune_decoder
     except ImportError:
         raise LearningError('learning the decoder needs torch: pip install "gazecast[torch]"') from None
     encoder, decoder = reader.engine
@@ -72,7 +72,8 @@ def learn_decoder(
 
     before = _measure((encoder, decoder), parts.test, fixations, show)
     train, stop = (_make_examples(encoder, each, fixations, show) for each in (parts.train, parts.stop))
-    if before is None or train is None or stop is None:
+    others = _make_examples(encoder, load_bundled_pictures(REHEARSED_FRAMES), replace(fixations, repeats=1), show)
+    if before is None or train is None or stop is None or others is None:
         return None
 
     def on_step(done: int, total: int) -> bool:
@@ -85,7 +86,10 @@ def learn_decoder(
         if not go_on():
             return None
         raise LearningError("nothing was learned: no epoch was better on the masks that were held out")
-    is_complete = go_on()
+    if not (share := choose_share(arrays, part, tuned, stop, others)):
+        raise LearningError("nothing was learned: what is gained on your masks is lost on the program's own pictures")
+    progress.show_line(f"{share:.0%} of the new weights, {1 - share:.0%} of the old: more of the new forget others")
+    tuned, is_complete = blend_weights(arrays, tuned, share), go_on()
     after = _measure_tuned(reader, part, tuned, parts.test, fixations, progress)
     verdict = judge(before, after, OWN)
     learned_from = [*parts.train, *parts.stop]

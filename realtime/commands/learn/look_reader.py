@@ -33,6 +33,8 @@ from realtime.tracking.candidate_ranker import VERSION
 
 BUNDLED_FRAMES = (6, 14)
 """Of the second in which each object of the rendered table is fixated: two pictures of each."""
+REHEARSED_FRAMES = (2, 10)
+"""Others, on which a tuned decoder shall lose nothing before it is tested on those."""
 
 
 class LearningStopped(Exception):
@@ -166,16 +168,16 @@ class LookReader:
         return self.go_on()
 
 
-def load_bundled_pictures() -> list[LabelledPicture]:
+def load_bundled_pictures(at_frames: tuple[int, ...] = BUNDLED_FRAMES) -> list[LabelledPicture]:
     """Load pictures of the rendered table, one object each; raises `LearningError`."""
     _, targets = load_table()
     frames = [image for _, image in VideoFile(TABLE).frames()]
     found = []
     for target in targets:
         numbers = sorted(target.masks)
-        if len(numbers) <= max(BUNDLED_FRAMES) or numbers[-1] >= len(frames):
+        if len(numbers) <= max(at_frames) or numbers[-1] >= len(frames):
             raise LearningError(f"{TABLE} does not fit its masks; install gazecast anew")
-        for at in BUNDLED_FRAMES:
+        for at in at_frames:
             labelled = LabelledObject(target.masks[numbers[at]], target.name)
             load, read = partial(frames.__getitem__, numbers[at]), partial(_list_one, labelled)
             found.append(LabelledPicture(f"{target.name} {at}", load, read, group=target.name))

@@ -47,11 +47,13 @@ def write_bag(
     report: Callable[[int], None] = lambda host_ns: None,
     *,
     camera_frame: str = CAMERA_FRAME,
+    correct: Callable[[MaskMessage], MaskMessage] = lambda message: message,
 ) -> BagSummary:
     """Write a recording as a ROS 2 bag without the objects that are labelled as dropped; labels become classes.
 
     report: called with the host's time of every message, for progress; an exception in it ends the export without a
-    file. camera_frame: used where the recording has none. Raises `RecordingError`, `Ros2Error` and OSError.
+    file. camera_frame: used where the recording has none. correct: replaces corrected masks.
+    Raises `RecordingError`, `Ros2Error` and OSError.
     """
     labels, wall_ns = labels or LabelFile(), recording.about.wall_ns
     translator = MessageTranslator(
@@ -62,7 +64,7 @@ def write_bag(
         message = _read(recording, first)
         assert isinstance(message, Object3dMessage)
         translator.camera, translator.camera_frame = message.camera, message.place.frame_id
-    entry_translator = _EntryTranslator(recording, translator, labels)
+    entry_translator = _EntryTranslator(recording, translator, labels, correct)
     with _open_bag(out, recording.about.stream) as bag:
         for entry in recording.read_entries(_BAG_TOPICS):
             report(entry.log_ns - wall_ns)
@@ -74,8 +76,11 @@ def write_bag(
 class _EntryTranslator:
     """Translates entries of a recording into ROS 2 messages."""
 
-    def __init__(self, recording: RecordingReader, translator: MessageTranslator, labels: LabelFile) -> None:
-        self._recording, self._translator, self._labels = recording, translator, labels
+    def __init__(
+        self, recording: RecordingReader, translator: MessageTranslator, labels: LabelFile,
+        correct: Callable[[MaskMessage], MaskMessage],
+    ) -> None:  # fmt: skip
+        self._recording, self._translator, self._labels, self._correct = recording, translator, labels, correct
         self._captured_ns: OrderedDict[int, int] = OrderedDict()
         self.undated = 0
 
@@ -95,7 +100,7 @@ class _EntryTranslator:
             self.undated += 1
         elif self._labels.get_label(message.object).keep:
             if isinstance(message, MaskMessage):
-                return self._translator.translate_mask(message)
+                return self._translator.translate_mask(self._correct(message))
             return self._translator.translate_object3d(message)
         return iter(())
 

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from realtime.commands.import_masks import read_segmentation
+from realtime.commands.import_masks.coco_file import read_segmentation
 from realtime.commands.main import main
 from realtime.correction.editor import load_answers
 from realtime.correction.events import pack_mask, unpack_mask

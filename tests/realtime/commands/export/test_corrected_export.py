@@ -6,10 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from engines import Mask
 from realtime.commands.main import main
+from realtime.correction.editor import load_answers
 from realtime.correction.events import unpack_mask
 from realtime.correction.frame_corrector import CorrectionTarget
 from realtime.recording.labels import ObjectLabel
@@ -83,3 +85,17 @@ def test_the_table_and_the_video_have_them(path: Path, tmp_path: Path) -> None:
     header, row = (line.split(",") for line in (tmp_path / "a.csv").read_text().splitlines())
     area = float(dict(zip(header, row, strict=True))["area_share"])
     assert area == pytest.approx(truth_of(15).mean(), rel=0.35)
+
+
+def test_the_bag_has_them(path: Path, tmp_path: Path) -> None:
+    highlevel = pytest.importorskip("rosbags.highlevel", reason="ROS 2 messages need rosbags")
+    assert main(["export", str(path), "--ros2", str(tmp_path / "a.mcap")]) == 0
+    areas = []
+    with highlevel.AnyReader([tmp_path / "a.mcap"]) as reader:
+        for connection, _, data in reader.messages(c for c in reader.connections if c.topic.endswith("/mask")):
+            message = reader.deserialize(data, connection.msgtype)
+            areas.append(np.count_nonzero(message.data))
+    masks = sorted(load_answers(path)[1].masks.items(), key=lambda item: item[0].index)
+    corrected = [np.count_nonzero(found[1].unpack()) for _, found in masks if 1 in found]
+    assert len(corrected) == COUNT
+    assert [area for area in areas if area] == corrected

@@ -1,0 +1,1 @@
+"""Brings masks back to a recording that were corrected in another program."""
