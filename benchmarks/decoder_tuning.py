@@ -174,7 +174,7 @@ def main() -> None:
         for each in maker.make((picture.load(), target.mask), rng, 1)
     ]  # fmt: skip
     print("chosen share of the tuned weights:", choose_share(arrays, args.part, tuned, held_out, others), flush=True)
-    for share in SHARES:
+    for share in (1.0, 0.75, *SHARES):
         new = TrainableDecoder({**arrays, **blend_weights(arrays, tuned, share)}, args.part)
         for name, (items, repeats) in sets.items():
             print(f"after, share {share:g},", name, measure(new, maker, items, repeats), flush=True)
