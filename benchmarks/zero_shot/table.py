@@ -49,7 +49,7 @@ def list_rows(edges: dict[str, Any], masks: dict[str, Any]) -> Iterator[str]:
     for kind, found in masks.items():
         if "AR@10" in found:
             areas = " / ".join(f"{found[f'AR@1000 {area}']:.3f}" for area in ("small", "medium", "large"))
-            label = f"{kind} clicks, {found['masks a picture']:.0f} masks a picture"
+            label = f"{kind} clicks, {found['pictures']} pictures, {found['masks a picture']:.0f} masks each"
             yield format_row(label, *(found[f"AR@{most}"] for most in (10, 100, 1000)), areas)
     yield format_row("**instances, COCO stills**", "mask AP", "AP50", "AP75", "")
     for kind, found in masks.items():
