@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 T = TypeVar("T")
-TICK_S = 0.1
+TICK_S = 0.05
 
 
 class CallAbandoned(Exception):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
 
 from realtime.comms.messages import KeyframeMessage
 from realtime.infra.clock import now_ns
@@ -16,11 +15,8 @@ from realtime.tracking.keyframe import Keyframe
 from realtime.types import Frame, FrameRef
 
 ENCODER_NICE = 10
-FIRST_LIMIT_S = 5.0
-"""Of an encode that compiles its graph, or of which no duration is known: slower than any encoder here."""
-LEAST_LIMIT_S, SLOWDOWN = 0.8, 4
-"""Later an encode may take so many times the slowest of the last ones, but at least this: the machine may be busy."""
-KNOWN_ENCODES = 8
+RECOGNIZE_S = 5.0
+"""The time that a search for objects may take; the encode before it has the engine's own deadline."""
 
 
 class EncodeWorker:
@@ -29,9 +25,7 @@ class EncodeWorker:
     def __init__(self, context: PipelineContext) -> None:
         self._context = context
         self._encoded = threading.Event()
-        self._heartbeat = context.watch_thread("encode", FIRST_LIMIT_S)
-        self._durations_ns: deque[int] = deque(maxlen=KNOWN_ENCODES)  # of frames of `_size`
-        self._size: tuple[int, int] | None = None
+        self._heartbeat = context.watch_thread("recognizer", RECOGNIZE_S)
         self._engine: EngineWatch | None = None
         self.recognition = RecognitionWorker(context)
 
@@ -40,7 +34,7 @@ class EncodeWorker:
         self._engine = engine
         lower_priority(ENCODER_NICE)  # a keyframe that is 10 ms late is not seen, a mask that is 10 ms late is
         while (frame := self._context.to_encode.get()) is not None:
-            with self._context.guard("encode"), self._heartbeat.working():
+            with self._context.guard("encode"):
                 self._encode(engine, frame)
             self._encoded.set()
 
@@ -84,16 +78,11 @@ class EncodeWorker:
 
     def _encode(self, engine: EngineWatch, frame: Frame) -> None:
         context = self._context
-        if frame.size != self._size:
-            self._durations_ns.clear()
-            self._size, self._heartbeat.deadline_s = frame.size, FIRST_LIMIT_S
         begun_ns = now_ns()
         embedding = engine.encode(frame.image)
         encode_ns = now_ns() - begun_ns
-        self._durations_ns.append(encode_ns)
-        if len(self._durations_ns) > 1:
-            self._heartbeat.deadline_s = max(LEAST_LIMIT_S, SLOWDOWN * max(self._durations_ns) / 1e9)
-        recognition = self.recognition.recognize(frame, encode_ns)
+        with self._heartbeat.working():
+            recognition = self.recognition.recognize(frame, encode_ns)
         done_ns = now_ns()
         keyframe = Keyframe.from_frame(frame, embedding, encode_ns, done_ns, recognition)
         context.keyframes.put(keyframe)

@@ -89,7 +89,7 @@ class Pipeline:
         self._context.is_opening = False
         options, stopping = self._context.options, self._context.stopping
         self._engine = EngineWatch(pair, options.fallback_engines, stopping, self._prepare_sides)
-        self._context.heartbeats.append(self._engine.heartbeat)
+        self._context.heartbeats += self._engine.heartbeats
         self._decoder = SharedDecoder(self._engine)
         for observer in self._context.options.observers:
             observer.on_engine(self._decoder.background)

@@ -11,11 +11,12 @@ from pathlib import Path
 
 from tests.faults.cache_faults import CacheReport, has_weights, share_cache
 from tests.faults.fault_stage import open_camera_stage, open_stage
-from tests.faults.fault_table import CAMERA_FAULTS, FAULTS
+from tests.faults.fault_table import CAMERA_FAULTS, COMBINED_FAULTS, FAULTS
 from tests.faults.injection import FaultReport, inject_fault
 from tests.faults.process_faults import MEMORY_LIMIT, STATES, EndReport, end_run
 
 LASTS_S = 4.0
+STAGES = ((open_stage, FAULTS), (open_stage, COMBINED_FAULTS), (open_camera_stage, CAMERA_FAULTS))
 FAULT_HEAD = "| fault | cause | states seen | to `degraded`, s | to recovery, s | frames without a mask | stale |"
 END_HEAD = "| state | signal | ended after, s | exit code | port free | frames lost of the recording | file closed |"
 CACHE_HEAD = "| runs on one cache | first mask after, s | masks after its removal | states after it | exit codes |"
@@ -25,7 +26,7 @@ def main() -> None:
     """Inject the named faults, or all, and print a row for each; without names, end runs in all states, too."""
     names = sys.argv[1:]
     _print_head(FAULT_HEAD)
-    for open_all, faults in ((open_stage, FAULTS), (open_camera_stage, CAMERA_FAULTS)):
+    for open_all, faults in STAGES:
         if chosen := [fault for fault in faults if not names or fault.name in names]:
             with open_all() as stage:
                 for fault in chosen:
@@ -55,7 +56,7 @@ def _print(text: str) -> None:
 def format_fault(report: FaultReport) -> str:
     """Format one row of the table, in Markdown, with states that do not name this machine's ports and folders."""
     states = re.sub(r"tcp://[\d.:]+", "tcp://HOST:PORT", "; ".join(f"`{state}`" for state in report.states))
-    states = re.sub(r"/\S+/run.mcap", "run.mcap", states)
+    states = re.sub(r"/\S+/(run\S*.mcap)", r"\1", states)
     times = (f"{value:.2f}" if value is not None else "never" for value in (report.degraded_s, report.recovered_s))
     return f"| {report.name} | {report.cause} | {states} | {' | '.join(times)} | {report.lost} | {report.stale} |"
 

@@ -92,6 +92,15 @@ def _unlimit(kind: int) -> Callable[[FaultStage], None]:
     return lambda stage: _limit(stage, kind, resource.RLIM_INFINITY)
 
 
+def _recording_size(stage: FaultStage) -> int:
+    """Return the size of the newest file: without memory a recording may have continued in another one."""
+    return max((file.stat() for file in stage.folder.glob("run*.mcap")), key=lambda stat: stat.st_mtime_ns).st_size
+
+
+def _has_lost_recording(stage: FaultStage, begun_ns: int) -> bool:
+    return any("recording has stopped" in health.reason for _, health in stage.run.health(begun_ns))
+
+
 def _limit_group(stage: FaultStage) -> None:
     group = MemoryGroup()
     stage.closers.append(group.close)
@@ -122,13 +131,13 @@ FAULTS = (
     _network("bytes-reordered", "reorder", "every twentieth piece of the stream is exchanged with the next",
              is_felt=False),
     _engine("encode-throws", "every encode of the engine fails"),
-    _engine("encode-hangs", "an encode of the engine does not return"),
     _engine("encode-stuck", "an encode of the engine never returns", is_permanent=True),
     _engine("decode-throws", "every decode of the engine fails"),
     _engine("decode-nan", "the engine answers NaN"),
     _engine("decode-stuck", "a decode of the engine never returns", is_permanent=True),
     _engine("engine-broken", "the engine fails until it is opened anew", is_permanent=True),
     _engine("engine-gone", "no engine works or can be opened", awaits=_shows_motion),
+    _engine("encode-hangs", "an encode of the engine does not return, nor that of any other engine"),
     InjectedFault("deaf-subscriber", "a subscriber of everything never reads", _subscribe_and_never_read,
                 FaultStage.end_fault, is_felt=False),
     InjectedFault("hundred-subscribers", "a hundred subscribers come and go", _subscribe_often, FaultStage.end_fault,
@@ -144,6 +153,30 @@ FAULTS = (
     InjectedFault("clock-of-host", "the host's wall clock is set two hours ahead, and back",
                 lambda stage: stage.set_engine("wall-clock-set"), lambda stage: stage.set_engine(""), is_felt=False),
     InjectedFault("disk-full", "the recording's file cannot grow",
-                lambda stage: _limit(stage, resource.RLIMIT_FSIZE, (stage.folder / "run.mcap").stat().st_size),
+                lambda stage: _limit(stage, resource.RLIMIT_FSIZE, _recording_size(stage)),
                 _unlimit(resource.RLIMIT_FSIZE), is_lasting=True),
+)  # fmt: skip
+
+
+def _combine(name: str, *names: str, **options: Any) -> InjectedFault:
+    """Let several faults begin, one right after the other, and end in the opposite order."""
+    faults = [next(fault for fault in FAULTS if fault.name == each) for each in names]
+
+    def begin(stage: FaultStage) -> None:
+        for fault in faults:
+            fault.begin(stage)
+
+    def end(stage: FaultStage) -> None:
+        for fault in reversed(faults):
+            fault.end(stage)
+
+    return InjectedFault(name, "at once: " + ", ".join(names), begin, end, **options)
+
+
+COMBINED_FAULTS = (
+    _combine("no-memory-stopped", "memory-full", "run-stopped", is_felt=False),
+    _combine("engine-and-network", "encode-hangs", "network-stalls"),
+    _combine("engine-and-clock", "decode-throws", "clock-back", "connections-cut", "deaf-subscriber"),
+    _combine("device-disk-crowd", "device-killed", "disk-full", "hundred-subscribers",
+             is_lasting=True, awaits=_has_lost_recording),
 )  # fmt: skip

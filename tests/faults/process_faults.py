@@ -50,7 +50,7 @@ def _is_degraded(run: ObservedRun) -> bool:
 STATES: dict[str, Callable[[ObservedRun], bool]] = {
     "started": lambda run: True, "open": lambda run: bool(run.health()), "waiting for its device": _is_waiting,
     "running": _is_running, "recording": _is_running, "degraded": _is_running, "engine hangs": _is_running,
-    "stopped": _is_running,
+    "stopped": _is_running, "engine hangs, stopped": _is_running,
 }  # fmt: skip
 """The states in which a run is ended, and when it is in them, or can be brought into them."""
 MEMORY_LIMIT = "memory limit"
@@ -88,7 +88,7 @@ def end_run(state: str, number: signal.Signals | str, folder: Path) -> EndReport
                 group.limit(run.process.pid, KILL_BYTES)
             else:
                 run.process.send_signal(number)
-            if state == "stopped" and number == signal.SIGTERM:  # which it receives when it is continued
+            if "stopped" in state and number == signal.SIGTERM:  # which it receives when it is continued
                 run.process.send_signal(signal.SIGCONT)
             code = run.process.wait(60)
             took_s = (time.monotonic_ns() - sent_ns) / 1e9
@@ -106,14 +106,14 @@ def end_run(state: str, number: signal.Signals | str, folder: Path) -> EndReport
 
 def _bring_into(state: str, run: ObservedRun, device: FaultyDevice | None, fault: Path) -> None:
     """Bring a run that works into a state in which it does not."""
-    if state == "stopped":
-        run.process.send_signal(signal.SIGSTOP)
-    elif state in ("degraded", "engine hangs"):
-        if state == "engine hangs":
-            fault.write_text("encode-hangs")
-        elif device is not None:
-            device.sends_frames = False
+    if "engine hangs" in state:
+        fault.write_text("encode-hangs")
+    elif state == "degraded" and device is not None:
+        device.sends_frames = False
+    if state == "degraded" or "engine hangs" in state:
         eventually(lambda: _is_degraded(run), f"a run whose state is {state}")
+    if "stopped" in state:
+        run.process.send_signal(signal.SIGSTOP)
 
 
 def _is_free(endpoint: str) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.faults.fault_stage import FaultStage, open_camera_stage, open_stage
-from tests.faults.fault_table import CAMERA_FAULTS, FAULTS
+from tests.faults.fault_table import CAMERA_FAULTS, COMBINED_FAULTS, FAULTS
 from tests.faults.injection import InjectedFault, inject_fault
 from tests.faults.memory_limit import MemoryGroup
 
@@ -38,6 +38,12 @@ def test_a_run_survives(stage: FaultStage, fault: InjectedFault) -> None:
 def test_a_run_survives_without_its_camera() -> None:
     with open_camera_stage() as opened:
         for fault in CAMERA_FAULTS:
+            check(opened, fault)
+
+
+def test_a_run_survives_several_faults_at_once() -> None:
+    with open_stage() as opened:
+        for fault in COMBINED_FAULTS:
             check(opened, fault)
 
 

@@ -10,7 +10,7 @@ from engines import EngineError, EngineUnavailable, Prompt, PromptError
 from engines.base import InvalidOutput
 from engines.fake import open_fake
 from realtime.infra.abandonable import AbandonableThread, CallAbandoned
-from realtime.pipeline import engine_watch
+from realtime.pipeline import engine_watch, watched_calls
 from realtime.pipeline.engine_watch import EngineWatch, FallbackEngine
 from tests.realtime.waiting import eventually
 
@@ -43,8 +43,8 @@ def fail():
 
 @pytest.fixture
 def make_watch(monkeypatch):
-    for name, value in {"FIRST_HANG_S": 600.0, "HANG_S": 600.0, "FAILING_S": 0.0}.items():
-        monkeypatch.setattr(engine_watch, name, value)
+    for name, value in {"FIRST_HANG_S": 600.0, "DEADLINE_S": 600.0, "FAILING_S": 0.0}.items():
+        monkeypatch.setattr(watched_calls, name, value)
     monkeypatch.setattr(engine_watch, "BACKOFF_S", (0.0,))
     stopping, watches = threading.Event(), []
 
@@ -74,10 +74,10 @@ def test_an_engine_that_hangs_is_left_behind(make_watch, monkeypatch):
     resume = threading.Event()
     broken = Broken(resume.wait)
     watch = make_watch(broken, lambda size: open_fake(masks=1))
-    monkeypatch.setattr(engine_watch, "FIRST_HANG_S", 0.3)
+    monkeypatch.setattr(watched_calls, "FIRST_HANG_S", 0.3)
     with pytest.raises(EngineUnavailable, match="has not returned"):
         watch.encode(PICTURE)
-    monkeypatch.setattr(engine_watch, "FIRST_HANG_S", 600.0)
+    monkeypatch.setattr(watched_calls, "FIRST_HANG_S", 600.0)
     eventually(lambda: not watch.problem(), "another engine")
     assert watch.needs_keyframe
     with pytest.raises(EngineUnavailable, match="was replaced"):
@@ -90,6 +90,31 @@ def test_an_engine_that_hangs_is_left_behind(make_watch, monkeypatch):
     assert health["reason"] == "fake f32: encode hangs; replaced by fallback 0"
     assert not broken.closed.is_set()  # which might hang, too
     resume.set()
+
+
+def test_an_engine_that_hung_is_used_again_if_no_other_is_open_yet(make_watch, monkeypatch):
+    resume, opened, other = threading.Event(), threading.Event(), Broken(fail)
+    broken = Broken(lambda: resume.wait() and open_fake()[0].encode(PICTURE))
+    other.is_broken = False
+
+    def open_slowly(size):
+        assert opened.wait(60)
+        return other, other
+
+    watch = make_watch(broken, open_slowly)
+    monkeypatch.setattr(watched_calls, "FIRST_HANG_S", 0.3)
+    with pytest.raises(EngineUnavailable, match="has not returned"):
+        watch.encode(PICTURE)
+    assert watch.problem() == "engine: fake f32: encode hangs"
+    assert watch.encoder is None
+    monkeypatch.setattr(watched_calls, "FIRST_HANG_S", 600.0)
+    resume.set()
+    eventually(lambda: not watch.problem(), "the end of the call")
+    watch.encode(PICTURE)
+    opened.set()
+    assert other.closed.wait(60)
+    assert watch.encoder is broken
+    assert watch.describe()["replaced"] == 0
 
 
 def test_an_engine_that_keeps_failing_is_closed_and_replaced(make_watch):
@@ -151,7 +176,7 @@ def test_fallbacks_are_tried_in_their_order_and_again(make_watch):
 def test_while_there_is_no_engine_health_says_why(make_watch, monkeypatch):
     resume = threading.Event()
     watch = make_watch(Broken(resume.wait), lambda size: fail())
-    monkeypatch.setattr(engine_watch, "FIRST_HANG_S", 0.3)
+    monkeypatch.setattr(watched_calls, "FIRST_HANG_S", 0.3)
     encode_until(watch, lambda: "encode hangs; fallback 0: the device was lost" in watch.problem())
     assert watch.encoder is None
     with pytest.raises(EngineUnavailable, match="another engine is being opened"):
