@@ -57,7 +57,9 @@ def format_fault(report: FaultReport) -> str:
     """Format one row of the table, in Markdown, with states that do not name this machine's ports and folders."""
     states = re.sub(r"tcp://[\d.:]+", "tcp://HOST:PORT", "; ".join(f"`{state}`" for state in report.states))
     states = re.sub(r"/\S+/(run\S*.mcap)", r"\1", states)
-    times = (f"{value:.2f}" if value is not None else "never" for value in (report.degraded_s, report.recovered_s))
+    times = [f"{value:.2f}" if value is not None else "never" for value in (report.degraded_s, report.recovered_s)]
+    if report.is_permanent and report.degraded_s is not None and report.recovered_s is not None:
+        times[1] += f" ({report.recovered_s - report.degraded_s:.2f} after `degraded`)"
     return f"| {report.name} | {report.cause} | {states} | {' | '.join(times)} | {report.lost} | {report.stale} |"
 
 

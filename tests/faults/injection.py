@@ -27,6 +27,7 @@ class FaultReport:
     states: list[str] = field(default_factory=list)
     degraded_s: float | None = None
     recovered_s: float | None = None
+    is_permanent: bool = False
     lost: int = 0
     stale: int = 0
 
@@ -82,7 +83,7 @@ def _first_degraded(stage: FaultStage, since_ns: int) -> int | None:
 
 
 def _report(stage: FaultStage, fault: InjectedFault, begun_ns: int, ended_ns: int) -> FaultReport:
-    report = FaultReport(fault.name, fault.cause)
+    report = FaultReport(fault.name, fault.cause, is_permanent=fault.is_permanent)
     for _, health in stage.run.health(begun_ns):
         text = health.state + (f" ({health.reason})" if health.reason else "")
         if text not in report.states[-1:]:

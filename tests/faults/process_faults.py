@@ -40,6 +40,10 @@ def _is_waiting(run: ObservedRun) -> bool:
 
 
 def _is_running(run: ObservedRun) -> bool:
+    return len(run.masks()) > 5
+
+
+def _has_recorded(run: ObservedRun) -> bool:
     return len(run.masks()) > 30
 
 
@@ -49,7 +53,7 @@ def _is_degraded(run: ObservedRun) -> bool:
 
 STATES: dict[str, Callable[[ObservedRun], bool]] = {
     "started": lambda run: True, "open": lambda run: bool(run.health()), "waiting for its device": _is_waiting,
-    "running": _is_running, "recording": _is_running, "degraded": _is_running, "engine hangs": _is_running,
+    "running": _is_running, "recording": _has_recorded, "degraded": _is_running, "engine hangs": _is_running,
     "stopped": _is_running, "engine hangs, stopped": _is_running,
 }  # fmt: skip
 """The states in which a run is ended, and when it is in them, or can be brought into them."""
