@@ -25,8 +25,8 @@ BACKOFF_S = (0.0, 1.0, 2.0, 4.0, 8.0, 15.0)
 """Before the attempts to open another engine; later ones wait the last of these."""
 POLL_S, STABLE_S = 0.05, 60.0
 """An engine that worked for so long before it failed is the first to be opened again."""
-NEEDLESS_S = 10.0
-"""For so long after an engine was opened and not needed, since the old one was only slow, the first attempt waits."""
+SLOW_S = 10.0
+"""For so long after a call that seemed to hang has returned, the first attempt waits: the machine may be slow."""
 MAX_ABANDONED = 8
 """Calls that hang; with so many no other engine is opened."""
 
@@ -73,7 +73,7 @@ class EngineWatch:
         self._cause = self._problem = self._reason = ""
         self._is_replacing = False
         self._info, self._opened_ns = pair[1].info, now_ns()
-        self._needless_ns = -round(NEEDLESS_S * 1e9)  # when an engine was opened and not needed
+        self._slow_ns = -round(SLOW_S * 1e9)  # when a call that seemed to hang returned
         self._pair = pair
         self._retired = threading.Event()
         self.needs_keyframe = False
@@ -162,7 +162,7 @@ class EngineWatch:
                 end.set()
                 self._abandoned.discard(end)
                 if calls.hanging is end:
-                    calls.hanging = None
+                    calls.hanging, self._slow_ns = None, now_ns()
 
     # -- replacing ----------------------------------------------------------------------------------------------------
 
@@ -188,7 +188,7 @@ class EngineWatch:
                 return
             self._is_replacing = True
             if not self.needs_keyframe:  # it has worked
-                self._attempts = int(not _has_passed(self._needless_ns, NEEDLESS_S))
+                self._attempts = int(not _has_passed(self._slow_ns, SLOW_S))
             if _has_passed(self._opened_ns, STABLE_S):
                 self._next = 0
         log.warning("another engine is opened: %s", self._cause)
@@ -256,7 +256,6 @@ class EngineWatch:
         """Use an engine unless the present one works again; returns the other one, None for one that hangs."""
         with self._lock:
             if self._works() or self._stopping.is_set():
-                self._needless_ns = now_ns()
                 return pair
             before = None if self._is_hanging() else self._pair
             self._pair = pair
