@@ -30,7 +30,8 @@ SLOW_S = 10.0
 MAX_ABANDONED = 8
 """Calls that hang; with so many no other engine is opened."""
 
-OpenEngine = Callable[[tuple[int, int] | None], tuple[Encoder, Decoder]]
+EnginePair = tuple[Encoder, Decoder]
+OpenEngine = Callable[[tuple[int, int] | None], EnginePair]
 """Opens an engine for frames of (width, height), or of unknown size."""
 
 
@@ -53,7 +54,7 @@ class EngineWatch:
 
     def __init__(
         self,
-        pair: tuple[Encoder, Decoder],
+        pair: EnginePair,
         fallbacks: Sequence[FallbackEngine] = (),
         stopping: threading.Event | None = None,
         on_open: Callable[[Encoder, threading.Event], None] = lambda encoder, retired: None,
@@ -69,7 +70,7 @@ class EngineWatch:
         self._lock = threading.Lock()
         self._size: tuple[int, int] | None = None
         self._attempts = self._next = self._replaced = 0
-        self._abandoned: set[threading.Event] = set()  # the ends of calls that hang
+        self._abandoned: dict[threading.Event, EnginePair | None] = {}  # the ends of calls that hang, and their engines
         self._cause = self._problem = self._reason = ""
         self._is_replacing = False
         self._info, self._opened_ns = pair[1].info, now_ns()
@@ -124,7 +125,7 @@ class EngineWatch:
         if not self._is_hanging():  # which closing might do, too
             _close(self._pair)
 
-    def _call(self, calls: WatchedCalls, function: Callable[[tuple[Encoder, Decoder]], T], shape: Hashable) -> T:
+    def _call(self, calls: WatchedCalls, function: Callable[[EnginePair], T], shape: Hashable) -> T:
         pair, end = self._pair, threading.Event()
         if calls.hanging is not None:
             self._begin_replacing()
@@ -151,24 +152,25 @@ class EngineWatch:
         self,
         calls: WatchedCalls,
         end: threading.Event,
-        function: Callable[[tuple[Encoder, Decoder]], T],
-        pair: tuple[Encoder, Decoder],
+        function: Callable[[EnginePair], T],
+        pair: EnginePair,
     ) -> T:
-        """Call an engine; when it returns at last, it hangs no more, and is used again unless it was replaced."""
+        """Call an engine; when it returns at last, it is used again, or closed where another one has replaced it."""
         try:
             return function(pair)
         finally:
             with self._lock:
                 end.set()
-                self._abandoned.discard(end)
+                was_abandoned = self._abandoned.pop(end, None) is not None
                 if calls.hanging is end:
                     calls.hanging, self._slow_ns = None, now_ns()
+                is_unused = was_abandoned and self._pair is not pair and pair not in self._abandoned.values()
+            if is_unused:
+                _close(pair)
 
     # -- replacing ----------------------------------------------------------------------------------------------------
 
-    def _retire(
-        self, pair: tuple[Encoder, Decoder], calls: WatchedCalls, why: str, end: threading.Event | None = None
-    ) -> None:
+    def _retire(self, pair: EnginePair, calls: WatchedCalls, why: str, end: threading.Event | None = None) -> None:
         """Begin to open another engine. end: of a call that hangs."""
         with self._lock:
             if self._pair is not pair or (end is not None and end.is_set()):
@@ -178,7 +180,7 @@ class EngineWatch:
                 self._problem = f"engine: {self._cause}"
             if end is not None:
                 calls.hanging = end
-                self._abandoned.add(end)
+                self._abandoned[end] = pair
         self._begin_replacing()
 
     def _begin_replacing(self) -> None:
@@ -220,7 +222,7 @@ class EngineWatch:
                 opening.call(partial(_try_engine, pair, self._size), TRY_LIMIT_S)
             except Exception as error:  # CallAbandoned, and all that an engine may raise
                 if isinstance(error, CallAbandoned):
-                    self._abandoned.add(threading.Event())
+                    self._abandoned[threading.Event()] = None
                 self._problem = f"engine: {cause}; {fallback.name}: {describe_error(error)}"
                 log.warning("%s cannot replace the engine: %s", fallback.name, describe_error(error))
                 continue
@@ -252,7 +254,7 @@ class EngineWatch:
     def _is_hanging(self) -> bool:
         return self._encodes.hanging is not None or self._decodes.hanging is not None
 
-    def _use(self, pair: tuple[Encoder, Decoder], reason: str) -> tuple[Encoder, Decoder] | None:
+    def _use(self, pair: EnginePair, reason: str) -> EnginePair | None:
         """Use an engine unless the present one works again; returns the other one, None for one that hangs."""
         with self._lock:
             if self._works() or self._stopping.is_set():
@@ -274,14 +276,14 @@ def _has_passed(since_ns: int, seconds: float) -> bool:
     return now_ns() - since_ns > seconds * 1e9
 
 
-def _try_engine(pair: tuple[Encoder, Decoder], size: tuple[int, int] | None) -> None:
+def _try_engine(pair: EnginePair, size: tuple[int, int] | None) -> None:
     """Have an engine encode and decode a grey picture; raises `EngineError` where it cannot."""
     width, height = size or (64, 64)
     embedding = pair[0].encode(np.full((height, width, 3), 128, np.uint8))
     check_finite(pair[1].decode(embedding, [Prompt.click(width / 2, height / 2)]))
 
 
-def _close(pair: tuple[Encoder, Decoder]) -> None:
+def _close(pair: EnginePair) -> None:
     for part in pair:
         try:
             part.close()

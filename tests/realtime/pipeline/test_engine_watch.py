@@ -90,6 +90,7 @@ def test_an_engine_that_hangs_is_left_behind(make_watch, monkeypatch):
     assert health["reason"] == "fake f32: encode hangs; replaced by fallback 0"
     assert not broken.closed.is_set()  # which might hang, too
     resume.set()
+    assert broken.closed.wait(60)
 
 
 def test_an_engine_that_hung_is_used_again_if_no_other_is_open_yet(make_watch, monkeypatch):
