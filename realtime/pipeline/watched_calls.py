@@ -15,10 +15,10 @@ T = TypeVar("T")
 CallKind = Literal["encode", "decode"]
 FIRST_DEADLINE_S, FIRST_HANG_S = 5.0, 30.0
 """Of the first calls for a shape, which compile its graph: when one is reported, and when it is left behind."""
-DEADLINE_S, DEADLINE_FACTOR = 0.8, 4
+DEADLINE_S, DEADLINE_FACTOR = 0.7, 4
 """Later both at once: at least so long, and so many times the slowest of the last calls, as the machine may be busy."""
 KNOWN_CALLS = 8
-FAILING_S, MIN_FAILURES = 1.0, 3
+FAILING_S, MIN_FAILURES = 0.3, 3
 """Calls fail, and not one of them, when at least so many in a row have failed, for at least this time."""
 
 
