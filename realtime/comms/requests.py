@@ -238,10 +238,15 @@ def read_request(payload: bytes) -> Request:
 
 
 def read_addressed_request(payload: bytes) -> AddressedRequest:
-    """Read a request and the stream that it is about; raises `WireError`."""
+    """Read a request and the stream that it is about: of a session that is to be opened, its own.
+
+    Raises `WireError`.
+    """
     fields = _map(payload)
-    stream = read_value(fields.get("stream"), StreamName | None, WireError, "stream")  # type: ignore[arg-type]
-    return AddressedRequest(_read_fields(fields), stream)
+    request = _read_fields(fields)
+    named = request.session.get("stream") if isinstance(request, OpenSessionRequest) else fields.get("stream")
+    stream = read_value(named, StreamName | None, WireError, "stream")  # type: ignore[arg-type]
+    return AddressedRequest(request, stream)
 
 
 def _read_fields(fields: dict[str, Any]) -> Request:

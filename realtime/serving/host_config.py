@@ -46,10 +46,13 @@ class HostSettings:
     name: stream name of the host's own `health`, which no session may have.
     max_fps: frames a second that a session processes at most, so that one fast camera takes no time from other
         wearers; 0 for no limit.
+    client_files: programs of this machine that connect without a key may open sessions with every setting of a session,
+        so that they name files of the host, to play and to record into. Else, and with a key, none.
     """
 
     name: str = "host"
     max_fps: float = 30.0
+    client_files: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what is no name, and a negative rate."""

@@ -21,9 +21,9 @@ from realtime.sources.names import parse_source
 
 MAX_CHANGES = 16
 """Sessions that are opened or closed at once by requests; each has a thread, because a source may hang."""
-REMOTE_KEYS = ("stream", "source", "gaze", "word", "tracker")
-"""Settings of a session that a client with a key may choose: none names a file of the host."""
-_FILE_KINDS = ("file", "recording", "trace")
+CLIENT_KEYS = ("stream", "source", "gaze", "word", "tracker")
+"""Settings of a session that every client may choose: none names a file of the host."""
+_FILES_HINT = "where all programs of this machine may do that: gazecast serve --set host.client_files=true"
 
 
 class SessionControl(Protocol):
@@ -54,11 +54,17 @@ class HostRequests:
         host: SessionControl,
         defaults: RunConfig,
         access: ServerAccess | None = None,
+        *,
+        client_files: bool = False,
     ) -> None:
-        """Bind and start to answer; raises `TransportError`. defaults: of sessions that are opened."""
-        self._host, self._defaults = host, defaults
+        """Bind and start to answer; raises `TransportError`.
+
+        defaults: of sessions that are opened. client_files: as of `HostSettings`.
+        """
+        self._host, self._defaults, self._client_files = host, defaults, client_files
+        self._access = access or ServerAccess(output="requests")
         self._changes = threading.BoundedSemaphore(MAX_CHANGES)
-        self._receiver = RequestReceiver(endpoint, self._route, access)
+        self._receiver = RequestReceiver(endpoint, self._route, self._access)
         self.endpoint = self._receiver.endpoint
 
     def close(self) -> None:
@@ -72,8 +78,10 @@ class HostRequests:
     def _route(self, addressed: AddressedRequest, client_key: str | None, reply: Reply) -> None:
         request = addressed.request
         if isinstance(request, SessionsRequest):
-            streams = [{**asdict(each), "reason": escape_controls(each.reason)} for each in self._host.list_streams()]
-            reply(pack_reply(sessions=streams, engine=self._host.describe_engine()))
+            allowed = self._access.find_streams(client_key)
+            sessions = [each for each in self._host.list_streams() if allowed is None or each.stream in allowed]
+            described = [{**asdict(each), "reason": escape_controls(each.reason)} for each in sessions]
+            reply(pack_reply(sessions=described, engine=self._host.describe_engine()))
         elif isinstance(request, OpenSessionRequest):
             config = self._read_session(request, client_key)
             self._change(lambda: self._host.open_session(config), config.publish.stream, reply)
@@ -84,14 +92,16 @@ class HostRequests:
 
     def _read_session(self, request: OpenSessionRequest, client_key: str | None) -> RunConfig:
         """Read the settings of a session that a client may open; raises `SettingsError` or `SessionRefused`."""
-        if client_key is not None and (foreign := [key for key in request.session if key not in REMOTE_KEYS]):
-            names = ", ".join(map(repr, foreign))
-            raise SessionRefused(f"a client with a key may not choose {names:.80}, only {', '.join(REMOTE_KEYS)}")
         config = read_session(self._defaults, request.session, "session.open")
-        if client_key is not None:
-            for spec in filter(None, (str(request.session.get(key, "")) for key in ("source", "gaze"))):
-                if parse_source(spec).kind in ("", *_FILE_KINDS):
-                    raise SessionRefused(f"a client with a key may not open files of the host, such as {spec!r:.80}")
+        if self._client_files and client_key is None:
+            return config
+        hint = f"; {_FILES_HINT}" if client_key is None else ""
+        if foreign := [key for key in request.session if key not in CLIENT_KEYS]:
+            names = ", ".join(map(repr, foreign))
+            raise SessionRefused(f"a client may not choose {names:.80}, only {', '.join(CLIENT_KEYS)}{hint}")
+        for spec in filter(None, (str(request.session.get(key, "")) for key in ("source", "gaze"))):
+            if parse_source(spec).names_file:
+                raise SessionRefused(f"a client may not open files of the host, such as {spec!r:.80}{hint}")
         return config
 
     def _change(self, change: Callable[[], None], stream: str, reply: Reply) -> None:

@@ -97,7 +97,7 @@ def open_host(
         view.progress.show_line(f"metrics at {server.address}")
     if defaults.requests:
         access = choose_access(defaults.access, "requests", defaults.requests)
-        requests = HostRequests(defaults.requests, host, defaults, access)
+        requests = HostRequests(defaults.requests, host, defaults, access, client_files=config.host.client_files)
         stack.callback(requests.close)
         view.progress.show_line(f"answering requests at {requests.endpoint}")
         report_access(access, requests.endpoint, view)

@@ -22,6 +22,8 @@ KINDS = (
 _ALIASES = {"webrtc": "whip"}
 LISTENING = ("udp", "rtp", "tcp", "srt")
 """Kinds that may name a port alone, to wait for a sender."""
+_DEVICES = ("pupil", "neon", "lsl", "tobii", "realsense", "browser", "whip", "none", *STREAMS)
+"""Kinds that name no file, but a device or an address."""
 _OWN_GAZE = ("pupil", "neon", "tobii", "aria", "recording", "whip")
 _BY_ENDING = {".mcap": "recording", ".vrs": "aria", ".csv": "trace", ".tsv": "trace"}
 _CLIP_ENDINGS = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".gif")
@@ -61,6 +63,14 @@ class SourceName:
             ).expanduser()
         except (OSError, RuntimeError, ValueError):  # no home folder, or no path at all
             return None
+
+    @property
+    def names_file(self) -> bool:
+        """Whether it may name a file of this machine; True where that is not known."""
+        if self.kind in ("aria", "camera"):
+            place = self.rest.partition("?")[0].strip("/")
+            return not (place.isdecimal() or (self.kind == "aria" and not place))
+        return self.kind not in _DEVICES
 
     @property
     def has_own_gaze(self) -> bool:

@@ -89,7 +89,7 @@ class DirectoryServer:
             if isinstance(question, StreamQuestion) and self._must_wait(question):
                 self._waiting[client] = (question, time.monotonic() + question.wait_s)
                 return
-            reply = pack_reply(**self._answer(question))
+            reply = pack_reply(**self._answer(question, self._access.find_streams(received.client_key)))
         except Exception as error:  # one request that fails must not be the last
             self.refused += 1
             is_expected = isinstance(error, WireError | ClusterError | AccessError)
@@ -100,6 +100,12 @@ class DirectoryServer:
         if not self._access.allows(client_key, required_permission(question)):
             raise AccessError("this client may only ask for streams and hosts; on the directory's machine: "
                               f"gazecast keys allow {client_key or 'KEY'} --may control")  # fmt: skip
+        streams = self._access.find_streams(client_key)
+        is_own = isinstance(question, StreamsQuestion) or (
+            isinstance(question, StreamQuestion) and question.stream in (streams or ())
+        )
+        if streams is not None and not is_own:
+            raise AccessError(f"this key may only ask for the streams {', '.join(streams)}")
 
     def _must_wait(self, question: StreamQuestion) -> bool:
         if not question.wait_s or len(self._waiting) >= MAX_WAITING:
@@ -121,13 +127,15 @@ class DirectoryServer:
             question, _ = self._waiting.pop(client)
             self._socket.reply(client, pack_reply(**self._answer(question)))
 
-    def _answer(self, question: DirectoryQuestion) -> dict[str, Any]:
+    def _answer(self, question: DirectoryQuestion, allowed: tuple[str, ...] | None = None) -> dict[str, Any]:
+        """Return the fields of the reply. allowed: the streams that its client may know; None for all."""
         match question:
             case StreamQuestion(stream):
                 location = self._directory.find(stream)
                 return {"location": None if location is None else asdict(location)}
             case StreamsQuestion():
-                return {"streams": self._directory.list_streams()}
+                known = self._directory.list_streams()
+                return {"streams": [name for name in known if allowed is None or name in allowed]}
             case HostsQuestion():
                 return self._control.describe_hosts()
             case DrainRequest(host) | ResumeRequest(host):

@@ -112,7 +112,9 @@ class DirectoryActor:
         if defaults.requests:
             sessions = ClusterSessions(self._supervisor, config.host)
             access = choose_access(defaults.access, "requests", defaults.requests)
-            self._requests = HostRequests(defaults.requests, sessions, defaults, access)
+            self._requests = HostRequests(
+                defaults.requests, sessions, defaults, access, client_files=config.host.client_files
+            )
             self._access["requests"] = access.kind
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._supervise, name="gazecast-supervisor", daemon=True)

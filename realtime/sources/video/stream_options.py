@@ -10,7 +10,12 @@ READ_S = 5.0
 HLS_READ_S = 20.0
 TRANSPORTS = ("tcp", "udp", "udp_multicast", "http")
 _PROBE_US = "50000"
-_COMMON = {"fpsprobesize": "0"}
+_PROTOCOLS = (
+    "tcp", "udp", "tls", "rtp", "srtp", "http", "https", "httpproxy", "rtmp", "rtmps", "rtmpt", "rtmpts", "ffrtmphttp",
+    "srt", "crypto", "data",
+)  # fmt: skip
+"""What a stream may open: no files of this machine, which a playlist could name."""
+_COMMON = {"fpsprobesize": "0", "protocol_whitelist": ",".join(_PROTOCOLS)}
 _BY_KIND: Mapping[str, Mapping[str, str]] = {
     "rtsp": {"analyzeduration": _PROBE_US, "max_delay": "100000", "buffer_size": "4194304"},
     "rtp": {"analyzeduration": _PROBE_US, "max_delay": "100000"},

@@ -215,6 +215,13 @@ def test_keys_decide_who_asks_and_who_drains(directory, opened, tmp_path):
         client.drain_host("one")
     machine.allow_client(AllowedClient(guest.read_own().public, "guest", ("control",)))
     client.drain_host("one")
+    directory.publish("ben", host.endpoint, machine.read_own().public)
+    machine.allow_client(AllowedClient(guest.read_own().public, "guest", ("control",), ("anna",)))
+    assert client.list_streams() == ["anna"]
+    assert client.find_stream("anna") is not None
+    for ask in (lambda: client.find_stream("ben"), client.list_hosts, lambda: client.drain_host("one")):
+        with pytest.raises(WireError, match="this key may only ask for the streams anna"):
+            ask()
 
 
 def _is_allowed(subscriber):

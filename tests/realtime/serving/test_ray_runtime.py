@@ -94,7 +94,7 @@ def test_a_host_that_is_killed_is_replaced_and_all_ends_on_an_interrupt(tmp_path
     with socket.create_server(("127.0.0.1", 0)) as server:
         requests = f"tcp://127.0.0.1:{server.getsockname()[1]}"
     file.write_text(
-        f'engine.backend = "fake"\nrequests = "{requests}"\n[cluster]\nhosts = 2\n'
+        f'engine.backend = "fake"\nrequests = "{requests}"\nhost.client_files = true\n[cluster]\nhosts = 2\n'
         f'directory = "tcp://{directory}"\n{sessions}'
     )
     served = ServedCluster(file)

@@ -13,7 +13,7 @@ import pytest
 
 from engines.fake import open_fake
 from realtime import MaskSubscriber, Requester
-from realtime.comms.keys import KeyFolder
+from realtime.comms.keys import AllowedClient, KeyFolder
 from realtime.comms.messages import HealthMessage, MaskMessage
 from realtime.comms.session_requests import HostedStream
 from realtime.comms.sockets.curve import ServerAccess, make_key_pair
@@ -84,7 +84,7 @@ def opened() -> Iterator[OpenHost]:
     engine.share.admit = admit  # type: ignore[method-assign]
     engine.share.find_overload = lambda: ""  # type: ignore[method-assign]
     host = SessionHost(HostSettings(), socket, engine, ProgressReporter())
-    requests = HostRequests("tcp://127.0.0.1:0", host, DEFAULTS)
+    requests = HostRequests("tcp://127.0.0.1:0", host, DEFAULTS, client_files=True)
     host.start()
     try:
         yield OpenHost(host, requests, socket.endpoint, fitting)
@@ -262,20 +262,52 @@ def test_the_host_publishes_its_own_health_with_the_state_of_each_session(opened
     assert (seen[-1].stream, seen[-1].state) == ("host", "running")
 
 
-def test_clients_with_keys_open_no_files_of_the_host(opened, clips):
-    for settings, expected in (
-        (clips["anna"], "may not open files of the host"),
-        (
-            {"stream": "a", "source": "pupil://10.0.0.5", "record": {"file": "x"}},
-            "may not choose 'record', only stream",
-        ),
-        ({"stream": "a", "source": "pupil://10.0.0.5", "gaze": "x.csv"}, "may not open files of the host"),
-    ):
-        request = host_requests.OpenSessionRequest(dict(settings))
-        with pytest.raises(SessionRefused, match=expected):
-            opened.requests._read_session(request, "a" * 64)
-    request = host_requests.OpenSessionRequest({"stream": "a", "source": "pupil://10.0.0.5", "word": "cup"})
-    assert opened.requests._read_session(request, "a" * 64).word == "cup"
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"source": "file:clip.mp4", "gaze": "pupil://10.0.0.8"}, "may not open files of the host, such as 'file:clip"),
+        ({"source": "look.mcap"}, "may not open files of the host"),
+        ({"source": "recording:look.mcap?identity=KEY"}, "may not open files of the host"),
+        ({"source": "aria:look.vrs"}, "may not open files of the host"),
+        ({"source": "camera:/dev/../etc/passwd", "gaze": "pupil://10.0.0.8"}, "may not open files of the host"),
+        ({"source": "pupil://10.0.0.5", "gaze": "x.csv"}, "may not open files of the host"),
+        ({"source": "pupil://10.0.0.5", "record": {"file": "x"}}, "may not choose 'record', only stream"),
+        ({"source": "pupil://10.0.0.5", "calibration": "x"}, "may not choose 'calibration', only stream"),
+    ],
+)
+def test_clients_name_files_of_the_host_only_without_a_key_and_where_the_host_lets_them(opened, settings, expected):
+    request = host_requests.OpenSessionRequest({"stream": "a", **settings})
+    assert opened.requests._read_session(request, None).publish.stream == "a"
+    with pytest.raises(SessionRefused, match=expected):
+        opened.requests._read_session(request, "a" * 64)
+    refusing = HostRequests("tcp://127.0.0.1:0", opened.host, DEFAULTS)
+    try:
+        with pytest.raises(SessionRefused, match=f"{expected}.*--set host.client_files=true"):
+            refusing._read_session(request, None)
+        for source in ("pupil://10.0.0.5", "camera:0", "aria:", "rtsp://10.0.0.7/live"):
+            fine = host_requests.OpenSessionRequest({"stream": "a", "source": source, "word": "cup"})
+            assert refusing._read_session(fine, None).word == opened.requests._read_session(fine, "a" * 64).word
+    finally:
+        refusing.close()
+
+
+def test_a_key_for_one_stream_opens_and_lists_no_other(opened, clips, tmp_path):
+    machine, guest = KeyFolder(tmp_path / "machine"), KeyFolder(tmp_path / "guest")
+    for folder in (machine, guest):
+        folder.write_own(make_key_pair())
+    machine.allow_client(AllowedClient(guest.read_own().public, "guest", ("control",), ("anna",)))
+    opened.open(**clips["ben"])
+    requests = HostRequests("tcp://127.0.0.1:0", opened.host, DEFAULTS, ServerAccess(machine, output="requests"))
+    options = {"keys": guest.path, "server_key": machine.read_own().public, "timeout_s": PATIENCE_S}
+    try:
+        with Requester(requests.endpoint, stream="anna", **options) as requester:
+            assert requester.sessions() == []
+            with pytest.raises(WireError, match="this key is for requests about anna only"):
+                requester.open_session("carl", source="pupil://127.0.0.1:9")
+            requester.open_session("anna", source="pupil://127.0.0.1:9")
+            assert [each.stream for each in requester.sessions()] == ["anna"]
+    finally:
+        requests.close()
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,19 @@ def test_names_are_parsed(text: str, kind: str, rest: str) -> None:
     assert parse_source(text) == SourceName(kind, rest)
 
 
+@pytest.mark.parametrize(
+    ("text", "names_file"),
+    [
+        ("file:a.mp4", True), ("a.mp4", True), ("look.mcap", True), ("look.vrs", True), ("aria:look.vrs", True),
+        ("trace:gaze.csv", True), ("webcam:file:a.mp4", True), ("/dev/video0", True), ("camera:/dev/video0", True),
+        ("mouse", True), ("carrier:pigeon", True), ("camera:0?fps=30", False), ("aria:", False),
+        ("aria://?profile=profile12", False), ("pupil://HOST", False), ("http://HOST/a.mp4", False), ("none", False),
+    ],
+)  # fmt: skip
+def test_names_that_may_be_files_are_told_from_devices(text: str, names_file: bool) -> None:
+    assert parse_source(text).names_file is names_file
+
+
 def test_a_folder_is_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a:b").mkdir()
     monkeypatch.chdir(tmp_path)

@@ -316,3 +316,23 @@ def test_the_cameras_own_options_stay_in_its_address() -> None:
         with run(f"{server.url}?channel=1&transport=tcp&subtype=0") as played:
             eventually(lambda: played.reasons)
         assert server.paths == {f"{server.url}?channel=1&subtype=0"}
+
+
+def test_a_playlist_reads_no_file_of_this_machine(tmp_path: Path) -> None:
+    clip = tmp_path / "clip.ts"
+    write_clip(clip, [picture(number) for number in range(10)])
+    playlist = f"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2.0,\nfile://{clip}\n#EXT-X-ENDLIST\n".encode()
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def send() -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.sendall(playlist)
+
+    with closing(listener):
+        sender = threading.Thread(target=send)
+        sender.start()
+        settings = StreamSettings(f"tcp://127.0.0.1:{listener.getsockname()[1]}/list.m3u8", "a test")
+        with pytest.raises(av.FFmpegError):
+            hardware.open_accelerated(settings.url, "none", options=settings.build_options(), timeout=(5.0, 5.0))
+        sender.join()
