@@ -63,11 +63,11 @@ class MotionSettings:
 
     def __post_init__(self) -> None:
         """Check every setting."""
-        check_settings(self, shares=("doubt_trust", "pan_share", "cut_trust"))
         if self.side_px and self.side_px < MIN_SIDE_PX:
             raise ValueError(f"side_px must be at least {MIN_SIDE_PX}, or 0 for automatic, got {self.side_px}")
         if self.ring < 2:
             raise ValueError(f"ring must be at least 2, got {self.ring}")
+        check_settings(self, shares=("doubt_trust", "cut_trust"))
 
 
 def _shrink_image(image: Image, size: Sequence[int]) -> Image:
