@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+from urllib.parse import urlsplit
 
 from realtime.errors import TransportError
 
@@ -29,3 +30,12 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
+
+
+def split_url(url: str) -> tuple[str, str]:
+    """Return (host, host with port) of a URL that a client sent; empty where it has none, or is no URL."""
+    try:
+        parts = urlsplit(url)
+        return parts.hostname or "", parts.netloc
+    except ValueError:  # such as of a bracket without its other one
+        return "", ""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from itertools import accumulate
 from typing import Any, get_args
-from urllib.parse import urlsplit
 
-from realtime.comms.hosts import is_loopback
+from realtime.comms.hosts import is_loopback, split_url
 from realtime.comms.keys import explain_exposure
 from realtime.comms.messages import HealthMessage
 from realtime.errors import AccessError, SettingsError, TransportError
@@ -16,6 +16,9 @@ from realtime.pipeline.health import HealthState
 from realtime.pipeline.observers import PipelineObserver
 
 JOIN_S = 1.0
+CLIENT_S = 10.0
+"""How long a client may take to send its request, or to read the answer; each has a thread."""
+log = logging.getLogger(__name__)
 PROCESS_FIGURES = ("gazecast_memory_bytes", "gazecast_engine")
 """Figures that the sessions of a process have in common."""
 
@@ -192,6 +195,9 @@ class MetricsServer:
             raise TransportError(
                 f"metrics at {host}:{port}: {error.strerror or error}; choose another address, or port 0 for a free one"
             ) from error
+        server: Any = self._server
+        server.handle_error = _log_error
+        server.RequestHandlerClass = type("MetricsHandler", (server.RequestHandlerClass,), {"timeout": CLIENT_S})
         if not is_open:
             self._server.set_app(_refuse_other_hosts(self._server.get_app()))
         bound = self._server.server_port
@@ -204,11 +210,16 @@ class MetricsServer:
         self._thread.join(JOIN_S)
 
 
+def _log_error(request: Any, address: Any) -> None:
+    """Log that an answer failed, such as of a client that has gone; the library would print a traceback."""
+    log.debug("metrics: a client got no answer", exc_info=True)
+
+
 def _refuse_other_hosts(app: Any) -> Callable[..., Any]:
     """Wrap an app so that it answers requests for this machine only: a site's name may be made to lead here."""
 
     def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
-        if is_loopback(urlsplit(f"//{environ.get('HTTP_HOST', 'localhost')}").hostname or ""):
+        if is_loopback(split_url(f"//{environ.get('HTTP_HOST', 'localhost')}")[0]):
             return app(environ, start_response)
         start_response("403 Forbidden", [("Content-Type", "text/plain")])
         return [b"these figures are at this machine's own address, not at that host\n"]

@@ -25,13 +25,12 @@ class RecordingFile:
     """An MCAP file that is whole up to its last `flush`, whatever happens. One thread."""
 
     def __init__(self, path: Path, about: RecordingInfo, settings: RecordSettings | None = None) -> None:
-        """Create the file, for its user alone if it is encrypted; raises `RecordingError`, also if it exists."""
+        """Create the file, for its user alone; raises `RecordingError`, also if it exists."""
         self.path = path
         settings = settings or RecordSettings()
-        mode = 0o600 if settings.is_encrypted else 0o644
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._stream = _SyncedStream(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode))
+            self._stream = _SyncedStream(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
         except FileExistsError:
             if not path.parent.is_dir():
                 raise RecordingError(f"cannot record into {path}: {path.parent} is no folder") from None

@@ -8,11 +8,10 @@ import hmac
 import socket
 import ssl
 from dataclasses import replace
-from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from realtime.comms.hosts import explain_unresolved
+from realtime.comms.hosts import explain_unresolved, split_url
 from realtime.comms.keys import check_private
 from realtime.config.viewer import ViewSettings
 from realtime.errors import AccessError, ViewerError
@@ -29,13 +28,13 @@ def refusal_reason(
     """
     host = request.host
     own_names = ("localhost", "127.0.0.1", "::1", settings.host.strip("[]"))
-    if settings.loopback and (urlsplit(f"//{host}").hostname or "") not in own_names:
+    if settings.loopback and split_url(f"//{host}")[0] not in own_names:
         return f"this page is at {settings.host}, not at {host[:80]}"
     bearer = request.headers.get("Authorization", "").removeprefix("Bearer ")
     if is_cross_origin and settings.token and _is_equal(bearer, settings.token):
         return ""
     origin = request.headers.get("Origin")
-    if origin is not None and urlsplit(origin).netloc != host:
+    if origin is not None and split_url(origin)[1] != host:
         return "pages of other sites have no access"
     if settings.token and not is_public and not _is_equal(request.query.get("token", ""), settings.token):
         as_header = ", or the header Authorization: Bearer ..." if is_cross_origin else ""

@@ -14,7 +14,7 @@ import numpy as np
 
 from realtime.comms.messages import MaskMessage
 from realtime.errors import SnapshotError
-from realtime.files import find_free_name
+from realtime.files import find_free_name, write_atomically
 from realtime.media.overlay import draw_overlay
 from realtime.pipeline.observers import FrameResult
 from realtime.pipeline.result_worker import ResultWorker
@@ -45,7 +45,8 @@ class SnapshotWorker(ResultWorker):
 
 
 def save_snapshot(result: FrameResult, folder: Path, name: str) -> list[Path]:
-    """Write NAME-frame.png, NAME-overlay.png, NAME.json and, if there is a mask, NAME-mask.png (0 and 255).
+    """Write NAME-frame.png, NAME-overlay.png, NAME.json and, if there is a mask, NAME-mask.png (0 and 255), for
+    their user alone.
 
     The JSON file has the fields of topic `mask`, without the mask itself. Images have the frame's own pixels. Existing
     files are not replaced: a number is added to the name. Raises `SnapshotError`.
@@ -62,10 +63,11 @@ def save_snapshot(result: FrameResult, folder: Path, name: str) -> list[Path]:
         folder.mkdir(parents=True, exist_ok=True)
         name = find_free_name(folder, name, ".json")
         written = [folder / f"{name}.json"]
-        written[0].write_text(json.dumps(metadata, indent=1, allow_nan=False) + "\n")
+        text = json.dumps(metadata, indent=1, allow_nan=False) + "\n"
+        write_atomically(written[0], text.encode(), is_private=True)
         for kind, picture in images.items():
             path = folder / f"{name}-{kind}.png"
-            path.write_bytes(cv2.imencode(".png", picture)[1].tobytes())
+            write_atomically(path, cv2.imencode(".png", picture)[1].tobytes(), is_private=True)
             written.append(path)
     except OSError as error:
         raise SnapshotError(f"cannot write a snapshot into {folder}: {error.strerror or error}") from None

@@ -1,7 +1,9 @@
 """Prometheus' own parser reads the figures of a run."""
 
 import socket
+import struct
 import sys
+import threading
 import urllib.error
 import urllib.request
 
@@ -10,7 +12,9 @@ import pytest
 from realtime.comms.messages import HealthMessage, StreamHealth
 from realtime.errors import AccessError, SettingsError, TransportError
 from realtime.infra.metrics import MetricsRegistry
+from realtime.pipeline import prometheus
 from realtime.pipeline.prometheus import MetricsServer, PrometheusExporter, parse_address
+from tests.realtime.waiting import eventually
 
 parser = pytest.importorskip("prometheus_client.parser")
 
@@ -73,11 +77,27 @@ def test_the_server_answers_and_frees_its_port(exporter):
     with urllib.request.urlopen(server.address, timeout=60) as answer:
         assert answer.headers["Content-Type"].startswith("text/plain")
         assert read(answer.read().decode())["gazecast_memory_bytes", ()] > 0
-    with pytest.raises(urllib.error.HTTPError, match="403"):  # a site whose name was made to lead here
-        urllib.request.urlopen(urllib.request.Request(server.address, headers={"Host": "evil.example"}), timeout=60)
+    for host in ("evil.example", "[x"):  # a site whose name was made to lead here; no host at all
+        with pytest.raises(urllib.error.HTTPError, match="403"):
+            urllib.request.urlopen(urllib.request.Request(server.address, headers={"Host": host}), timeout=60)
     server.close()
     with pytest.raises(urllib.error.URLError):
         urllib.request.urlopen(server.address, timeout=60)
+
+
+def test_clients_that_send_nonsense_or_nothing_leave_no_traceback_and_no_thread(exporter, monkeypatch, capfd):
+    monkeypatch.setattr(prometheus, "CLIENT_S", 0.1)
+    server = MetricsServer("127.0.0.1:0", exporter)
+    address = ("127.0.0.1", int(server.address.rpartition(":")[2].partition("/")[0]))
+    before = threading.active_count()
+    with socket.create_connection(address) as silent, socket.create_connection(address) as noisy:
+        noisy.sendall(b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 200)
+        noisy.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # closed with a reset
+        noisy.close()
+        assert silent.recv(1) == b""
+    eventually(lambda: threading.active_count() <= before)
+    server.close()
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_addresses_that_cannot_be_used_are_refused(exporter):

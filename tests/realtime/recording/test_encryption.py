@@ -57,7 +57,7 @@ def test_encrypted_recording_is_read_like_a_plain_one_and_says_nothing_without_i
     assert [word for word in words if word not in plain.read_bytes()] == []
     assert [word for word in words if word in path.read_bytes()] == []
     if sys.platform != "win32":
-        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        assert {stat.S_IMODE(each.stat().st_mode) for each in (path, plain)} == {0o600}
 
 
 def test_blocks_are_age_files_that_any_implementation_reads(tmp_path, reader_key) -> None:

@@ -122,7 +122,14 @@ def test_only_the_files_of_the_page_are_served():
 
 @pytest.mark.parametrize(
     "headers",
-    [{"Host": "evil.example"}, {"Host": "192.168.1.5:8765"}, {"Origin": "http://evil.example"}, {"Origin": "null"}],
+    [
+        {"Host": "evil.example"},
+        {"Host": "192.168.1.5:8765"},
+        {"Origin": "http://evil.example"},
+        {"Origin": "null"},
+        {"Origin": "http://[x"},
+        {"Host": "[x"},
+    ],
 )
 @pytest.mark.parametrize("path", ["ws", "overlay.mjpeg", "edges.mjpeg", ""])
 def test_requests_of_other_sites_are_refused(headers, path):
