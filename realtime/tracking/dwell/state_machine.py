@@ -10,13 +10,13 @@
                                                      lost: `lost_s` without gaze on it, or the motion chain broke
 
 "On it" is a fresh decode that agrees with the shown mask or, without one, a gaze estimate (also of a saccade) within
-the error radius of that mask. A decode that disagrees replaces the mask after `switch_s`: as another mask of the same
-object (a part, a whole) when the gaze did not leave, else as another object, with its old id if it is remembered, and
-its dwell time if it was left for less than `lost_s`. The time counts from the first disagreeing decode and, where the
-gaze is clear of the mask, from when it left. If the gaze did not leave but motion carried the mask away from under it,
-the mask is replaced at once: that is an error of motion, and needs no hysteresis. In `lost` the id is that of the lost
-object (0 at first); an object found again at its place gets its id back. With `DwellInput.is_held` the object is `held`
-independently of the gaze, until it is lost or released.
+the error radius of that mask. A decode that disagrees replaces the mask: at once if the gaze did not leave, and is on
+the decode or clear of the mask, as another mask of the same object (a part, a whole, or what motion had carried away
+from under the gaze), since the selection has weighed the shown mask already; else after `switch_s`, as another object
+if the gaze has left, with its old id if it is remembered, and its dwell time if it was left for less than `lost_s`.
+The time counts from the first disagreeing decode and, where the gaze is clear of the mask, from when it left. In
+`lost` the id is that of the lost object (0 at first); an object found again at its place gets its id back. With
+`DwellInput.is_held` the object is `held` independently of the gaze, until it is lost or released.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ class DwellStateMachine:
             is_clear, has_stayed = self._is_clear(observed, observed.gaze), self._has_stayed(observed.gaze)
             lasted_ns = self._competitor.update(observed, observed.gaze, fresh, tracked, is_clear)
             is_ripe = lasted_ns >= self._settings.switch_s * 1e9
-            if has_stayed and (is_ripe or is_clear):
+            if has_stayed and (is_ripe or is_clear or not self._is_off(observed, observed.gaze, observed.decoded)):
                 self.counts["refinements"] += 1
                 return self._continue(observed, tracked, fresh, changed=True)
             if is_ripe:
@@ -175,12 +175,13 @@ class DwellStateMachine:
         """Return whether the gaze has stayed on the object since its last fixation, within the error radius."""
         return gaze.onset_ns == self._onset_ns or math.dist(gaze.point_px, self._at_px) <= gaze.radius_px
 
-    @staticmethod
-    def _is_clear(observed: DwellInput, gaze: GazeEstimate) -> bool:
+    def _is_clear(self, observed: DwellInput, gaze: GazeEstimate) -> bool:
         """Return whether the gaze is certainly off the shown mask."""
-        return observed.carried is None or not is_near(
-            observed.carried, observed.frame_size, gaze.point_px, gaze.radius_px
-        )
+        return self._is_off(observed, gaze, observed.carried)
+
+    @staticmethod
+    def _is_off(observed: DwellInput, gaze: GazeEstimate, mask: Mask | None) -> bool:
+        return mask is None or not is_near(mask, observed.frame_size, gaze.point_px, gaze.radius_px)
 
     def _continue(
         self, observed: DwellInput, tracked: TrackedObject, fresh: MaskPoints | None, changed: bool = False
