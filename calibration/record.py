@@ -19,7 +19,7 @@ from typing import Annotated, Any, Literal, get_args
 import msgspec
 
 from calibration.errors import RecordError
-from calibration.text import to_utf8
+from calibration.text import check_regular_file, to_utf8
 
 FORMAT = "gazecast-calibration"
 VERSION = 1
@@ -113,8 +113,8 @@ def _parse(path: Path, kind: RecordKind) -> CalibrationRecord:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise RecordError(f"{path} has {path.stat().st_size} bytes, which is no calibration")
+        if (size := check_regular_file(path)) > _MAX_BYTES:
+            raise RecordError(f"{path} has {size} bytes, which is no calibration")
         return msgspec.json.decode(to_utf8(path.read_bytes()), type=dict[str, Any])
     except OSError as error:
         raise RecordError(f"cannot read {path}: {error.strerror or error}") from None

@@ -1,10 +1,21 @@
-"""Decodes text files as editors and shells write them: the one place for byte order marks."""
+"""Reads and decodes text files as editors and shells write them: the one place for byte order marks."""
 
 from __future__ import annotations
 
 import codecs
+import errno
+import stat
+from pathlib import Path
 
 _MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
+
+
+def check_regular_file(path: Path) -> int:
+    """Return the size of a file, bytes; raises `OSError` for what is none, such as a pipe that nobody writes to."""
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError(errno.EINVAL, "it is no regular file")
+    return found.st_size
 
 
 def to_utf8(data: bytes) -> bytes:

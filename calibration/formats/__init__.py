@@ -9,7 +9,7 @@ from calibration import record
 from calibration.camera import CameraModel, camera_from_dict
 from calibration.errors import CalibrationError
 from calibration.formats import neon, pupil, ros, tobii
-from calibration.text import to_utf8
+from calibration.text import check_regular_file, to_utf8
 
 _MAX_BYTES = 10_000_000
 _SIZE = re.compile(rb"(?i)\b(image_?(width|size)|width|resolution)\"\s*:")
@@ -23,7 +23,7 @@ def read_camera(path: Path, size: tuple[int, int] | None = None) -> tuple[str, C
     Raises `CalibrationError` with the actual and the expected content.
     """
     try:
-        data = path.read_bytes() if path.stat().st_size <= _MAX_BYTES else b""
+        data = path.read_bytes() if check_regular_file(path) <= _MAX_BYTES else b""
     except OSError as error:
         raise CalibrationError(f"cannot read {path}: {error.strerror or error}") from None
     data = to_utf8(data)

@@ -12,6 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from calibration import CalibrationRecord, RecordError
+from calibration.errors import CalibrationError
+from calibration.formats import read_camera
 from calibration.record import load_record, save_record
 
 RECORD = CalibrationRecord(
@@ -94,10 +96,13 @@ def test_every_cut_of_a_file_is_refused(file: Path) -> None:
             load_record(file, "gaze")
 
 
-def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
-    for path in (tmp_path / "none.json", tmp_path):
+def test_a_missing_file_a_folder_and_a_pipe_are_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.json")
+    for path in (tmp_path / "none.json", tmp_path, tmp_path / "pipe.json"):
         with pytest.raises(RecordError, match="cannot read"):
             load_record(path, "gaze")
+        with pytest.raises(CalibrationError, match="cannot read"):
+            read_camera(path)
 
 
 @pytest.mark.parametrize("body", [{"x": float("nan")}, {"x": object()}, {"x": float("inf")}])
