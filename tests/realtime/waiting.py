@@ -31,3 +31,8 @@ def promptly(limit_s: float = PATIENCE_S) -> Iterator[None]:
     yield
     taken_s = time.monotonic() - begun_s
     assert taken_s < limit_s, f"took {taken_s:.2f} s; expected < {limit_s:g} s"
+
+
+def find_threads() -> set[threading.Thread]:
+    """Find the threads that run and ought to end; not that of pycares, which closes collected resolvers."""
+    return {thread for thread in threading.enumerate() if "_run_safe_shutdown_loop" not in thread.name}

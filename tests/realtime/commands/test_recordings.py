@@ -9,7 +9,7 @@ from realtime.commands.main import main
 from realtime.commands.recordings import review
 from realtime.config.viewer import ViewSettings
 from tests.realtime.recording import object_recordings
-from tests.realtime.waiting import eventually
+from tests.realtime.waiting import eventually, find_threads
 
 
 class ProgressLines:
@@ -22,7 +22,7 @@ class ProgressLines:
 
 def test_review_prints_the_recording_and_address_and_frees_the_port(tmp_path):
     path = object_recordings.record(tmp_path / "a.mcap", object_recordings.run(20, 1), cut=True)
-    progress, stop, before = ProgressLines(), threading.Event(), set(threading.enumerate())
+    progress, stop, before = ProgressLines(), threading.Event(), find_threads()
     thread = threading.Thread(target=review, args=(ViewSettings(port=0), path, progress), kwargs={"stop": stop})
     thread.start()
     eventually(lambda: len(progress.lines) == 3, "three lines")
@@ -33,7 +33,7 @@ def test_review_prints_the_recording_and_address_and_frees_the_port(tmp_path):
         assert b"<title>gazecast review</title>" in answer.read()
     stop.set()
     thread.join(60)
-    eventually(lambda: set(threading.enumerate()) <= before, "the end of all threads")
+    eventually(lambda: find_threads() <= before, "the end of all threads")
     with pytest.raises(OSError, match="refused"):
         urllib.request.urlopen(address, timeout=60)
 

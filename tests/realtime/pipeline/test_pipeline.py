@@ -21,7 +21,7 @@ from realtime.simulation.device import SimulatedTracker
 from realtime.tracking.tracker import Tracker
 from realtime.types import SourceStatus
 from tests.realtime import scene
-from tests.realtime.waiting import eventually, promptly
+from tests.realtime.waiting import eventually, find_threads, promptly
 
 FAKE = EngineSettings(backend="fake")
 
@@ -126,12 +126,12 @@ def test_no_overlay_is_drawn_without_a_subscriber(device):
 
 
 def test_stop_ends_every_thread_and_frees_the_port(device):
-    before = set(threading.enumerate())
+    before = find_threads()
     running = Running(device.port)
     running.pipeline.start()
     running.newest()
     running.__exit__()
-    eventually(lambda: set(threading.enumerate()) <= before, "the end of all threads")
+    eventually(lambda: find_threads() <= before, "the end of all threads")
     PublisherSocket(running.publisher.endpoint).close()
 
 
@@ -232,10 +232,10 @@ def test_an_engine_that_does_not_open_raises_and_stop_is_still_clean(device):
     def refuse(size):
         raise ModelError("no weights")
 
-    before = set(threading.enumerate())
+    before = find_threads()
     with Running(device.port, refuse) as running, pytest.raises(ModelError, match="no weights"):
         running.pipeline.start()
-    eventually(lambda: set(threading.enumerate()) <= before, "the end of all threads")
+    eventually(lambda: find_threads() <= before, "the end of all threads")
 
 
 def test_the_engine_is_opened_for_the_size_of_the_first_frame(device):

@@ -19,7 +19,7 @@ from realtime.errors import SourceError, TransportError
 from realtime.simulation import clip_player, encoded_frames
 from realtime.simulation.device import SimulatedTracker
 from tests.realtime.sources.video.clips import make_folder, make_video, number_in
-from tests.realtime.waiting import eventually
+from tests.realtime.waiting import eventually, find_threads
 
 HOST = "127.0.0.1"
 
@@ -42,7 +42,7 @@ def simulate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callab
     before = {thread for thread in threading.enumerate() if not thread.name.startswith("simulator ")}
     for simulator in running:
         simulator.stop()
-    eventually(lambda: set(threading.enumerate()) <= before, "the end of all threads")
+    eventually(lambda: find_threads() <= before, "the end of all threads")
 
 
 class Listener:

@@ -11,7 +11,7 @@ from realtime.session.inputs import open_frames, open_gaze
 from realtime.sources import browser
 from realtime.sources.browser import BrowserFrame, BrowserFrames, BrowserGaze
 from realtime.types import FrameSource, GazeSample, GazeSource
-from tests.realtime.waiting import eventually
+from tests.realtime.waiting import eventually, find_threads
 
 
 def jpeg(width=64, height=48, value=90):
@@ -86,11 +86,11 @@ def test_a_slow_reader_gets_the_newest_and_the_rest_is_counted(frames):
 
 
 def test_stop_ends_the_thread(frames):
-    before = set(threading.enumerate())
+    before = find_threads()
     frames.start(lambda frame: None)
     frames.stop()
     frames.stop()
-    eventually(lambda: set(threading.enumerate()) <= before, "the end of the thread")
+    eventually(lambda: find_threads() <= before, "the end of the thread")
 
 
 def test_gaze_samples_are_passed_on_between_start_and_stop():

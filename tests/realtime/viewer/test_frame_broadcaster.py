@@ -11,7 +11,7 @@ from realtime.pipeline.observers import FrameResult
 from realtime.types import Frame, GazeSample
 from realtime.viewer.frame_broadcaster import FrameBroadcaster, FrameRequest
 from tests.realtime.viewer.test_contours import disc, message
-from tests.realtime.waiting import eventually, promptly
+from tests.realtime.waiting import eventually, find_threads, promptly
 
 NOW_NS = 10**12
 
@@ -168,8 +168,8 @@ def test_publish_does_not_wait_for_a_slow_viewer(broadcaster):
 
 
 def test_stop_ends_the_threads():
-    before = set(threading.enumerate())
+    before = find_threads()
     broadcaster = FrameBroadcaster(80, now_ns)
     broadcaster.start()
     broadcaster.stop()
-    eventually(lambda: set(threading.enumerate()) <= before, "the end of all threads")
+    eventually(lambda: find_threads() <= before, "the end of all threads")

@@ -27,7 +27,7 @@ from realtime.viewer.live_page import LivePage
 from tests.realtime.recording import object_recordings
 from tests.realtime.sources.test_browser import jpeg
 from tests.realtime.viewer.test_frame_broadcaster import frame_result, read_header
-from tests.realtime.waiting import PATIENCE_S, eventually
+from tests.realtime.waiting import PATIENCE_S, eventually, find_threads
 
 TOKEN = "0123456789abcdef"
 VISIT_S = 120
@@ -268,7 +268,7 @@ def test_close_disconnects_all_pages_and_frees_the_port(monkeypatch):
     monkeypatch.setattr(
         server.web, "AppRunner", lambda *args, **options: runner(*args, **options | {"shutdown_timeout": 600})
     )  # only a server that disconnects its pages itself then ends in time
-    before = set(threading.enumerate())
+    before = find_threads()
     page = LivePage(ViewSettings(port=0))
     port = int(page.address.rsplit(":", 1)[1].strip("/"))
     done = threading.Event()
@@ -287,7 +287,7 @@ def test_close_disconnects_all_pages_and_frees_the_port(monkeypatch):
     assert done.wait(60)
     page.close()
     page.close()
-    eventually(lambda: set(threading.enumerate()) <= before, "the end of all threads")
+    eventually(lambda: find_threads() <= before, "the end of all threads")
     LivePage(ViewSettings(port=port)).close()
 
 

@@ -24,7 +24,7 @@ from realtime.sources.base import CameraSource
 from realtime.sources.neon import companion_api
 from realtime.types import Frame, GazeSample, SourceStatus
 from tests.realtime.sources.video.clips import make_folder, number_in
-from tests.realtime.waiting import eventually
+from tests.realtime.waiting import eventually, find_threads
 
 SIZE, COUNT = (320, 240), 24
 Simulate = Callable[..., SimulatedNeon]
@@ -312,7 +312,7 @@ def test_streams_of_nonsense_are_survived_in_silence(
 
 
 def test_threads_end_with_stop(simulate: Simulate, receive: Any) -> None:
-    before = set(threading.enumerate())
+    before = find_threads()
     device = simulate()
     got = receive(device)
     eventually(lambda: got.frames and got.samples)

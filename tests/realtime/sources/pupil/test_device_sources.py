@@ -26,7 +26,7 @@ from realtime.sources.pupil.frame_formats import FormatRequests
 from realtime.types import Frame, GazeSample, SourceStatus
 from tests.realtime.sources.pupil.test_messages import BAD_FRAMES, BAD_GAZE, BAD_MAPS, JPEG, frame, gaze
 from tests.realtime.sources.video.clips import make_folder, number_in, picture
-from tests.realtime.waiting import eventually
+from tests.realtime.waiting import eventually, find_threads
 
 HOST = "127.0.0.1"
 
@@ -539,12 +539,12 @@ def test_consumer_that_raises_is_named_in_the_state() -> None:
 
 
 def test_stop_ends_all_threads_without_a_device() -> None:
-    before = set(threading.enumerate())
+    before = find_threads()
     publisher = PublisherSocket(f"tcp://{HOST}:0")  # a port that is held, where no remote answers
     source = PupilFrames(HOST, int(publisher.endpoint.rpartition(":")[2]))
     source.start(lambda frame: None)
     eventually(lambda: "no answer" in source.status().reason)
     source.stop()
     source.stop()
-    eventually(lambda: set(threading.enumerate()) <= before, "the end of all threads")
+    eventually(lambda: find_threads() <= before, "the end of all threads")
     publisher.close()

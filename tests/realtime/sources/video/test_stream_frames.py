@@ -24,7 +24,7 @@ from realtime.sources.video.stream_options import StreamSettings
 from realtime.types import Frame, FrameSource, SourceStatus
 from tests.realtime.sources.video.clips import number_in, picture, write_clip
 from tests.realtime.sources.video.rtsp_server import FPS, GOP, read_number, serve_rtsp
-from tests.realtime.waiting import eventually, promptly
+from tests.realtime.waiting import eventually, find_threads, promptly
 
 
 class Run:
@@ -37,9 +37,9 @@ class Run:
         if is_reading:
             self.gate.set()
         self.source: FrameSource = open_frames(spec)
-        before = set(threading.enumerate())
+        before = find_threads()
         self.source.start(self._on_frame, self.events.append)
-        self.threads = {thread for thread in set(threading.enumerate()) - before if "127.0.0.1" in thread.name}
+        self.threads = {thread for thread in find_threads() - before if "127.0.0.1" in thread.name}
 
     def _on_frame(self, frame: Frame) -> None:
         self.frames.append(frame)
@@ -167,7 +167,7 @@ def test_stop_ends_every_wait(mode: str, monkeypatch: pytest.MonkeyPatch) -> Non
             eventually(lambda: server.accepted)
             with promptly():
                 played.source.stop()
-                eventually(lambda: set(threading.enumerate()) & played.threads == set())
+                eventually(lambda: find_threads() & played.threads == set())
     assert not played.frames
 
 

@@ -14,7 +14,7 @@ from realtime.sources.video import video_file, video_reader
 from realtime.sources.video.video_file import VideoFrames
 from realtime.types import Frame, SourceStatus
 from tests.realtime.sources.video.clips import make_folder, make_video, number_in
-from tests.realtime.waiting import eventually
+from tests.realtime.waiting import eventually, find_threads
 
 
 def test_in_real_time_frames_come_by_the_clips_clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,14 +92,14 @@ def test_reader_that_holds_the_clip_up_makes_it_slower_not_later(tmp_path: Path)
 
 def test_stop_ends_the_wait_between_slow_frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(video_reader, "FPS_RANGE", (0.001, 1000))
-    before = set(threading.enumerate())
+    before = find_threads()
     frames: list[Frame] = []
     source = VideoFrames(make_folder(tmp_path / "clip", 3), fps=0.001)
     source.start(frames.append)
     eventually(lambda: len(frames) == 1)
     source.stop()
     source.stop()
-    eventually(lambda: set(threading.enumerate()) <= before, "the end of the thread")
+    eventually(lambda: find_threads() <= before, "the end of the thread")
     assert len(frames) == 1
 
 
