@@ -23,7 +23,7 @@ from engines.tuning.trainable_decoder import TrainableDecoder
 
 FOCAL_WEIGHT = 20.0
 SHARES = (0.5, 0.25)
-"""Of the tuned weights. Half is what Wortsman et al. recommend where nothing is known of the data to come."""
+"""Of the tuned weights. Larger ones lost more on pictures that had not chosen the share (docs/guides/learning.md)."""
 MAX_LOSS = 0.005
 """Of the mean IoU of the chosen masks on other pictures; half of what the gate allows."""
 OnStep = Callable[[int, int], bool]
