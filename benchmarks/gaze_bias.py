@@ -66,13 +66,14 @@ class BiasedTracker:
         shifted = [replace(s, x=s.x + self._shift[0], y=s.y + self._shift[1]) for s in samples]
         if self._gaze is not None:
             shifted = [self._gaze.correct(s) for s in shifted]
+        should_encode = self._tracker.should_encode(frame)
         track = self._tracker.step(frame, shifted, keyframe)
         if track.result is None:
-            return StepResult(None, 0.0, None, track.should_encode)
+            return StepResult(None, 0.0, None, should_encode)
         if self._gaze is not None:
             self._gaze.learn_from_mask(replace(track.result, carried_ms=0.0), frame.captured_ns)
         message = track.result
-        return StepResult(message.mask, message.gaze.timestamp, message.object, track.should_encode)
+        return StepResult(message.mask, message.gaze.timestamp, message.object, should_encode)
 
 
 class _SilentSource(GazeSource):

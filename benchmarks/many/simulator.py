@@ -21,7 +21,7 @@ from realtime.pipeline.side_control import MOVING_SPEED, PictureSideControl
 from realtime.serving.batch_costs import BatchCosts
 from realtime.serving.batch_scheduler import BatchScheduler, EngineRequest
 
-MAX_FRAMES_WAITED = 2
+MAX_FRAMES_WAITED = 1
 """As of the track thread: after so many frames a new keyframe is decoded before the next mask."""
 WARM_UP_MS = 2000.0
 

@@ -139,10 +139,10 @@ class SteppedTracker:
             recognition = self._recognizer.recognize(self._coming.image)
             ready = Keyframe.from_frame(self._coming, embedding, encode_ns, frame.captured_ns, recognition)
             self._coming = None
+        self._waiting = frame if self._tracker.should_encode(frame) else self._waiting
         found = self._tracker.step(frame, played.samples, ready)
         while self._tracker.refine():
             pass
-        self._waiting = frame if found.should_encode else self._waiting
         if self._coming is None and self._waiting is not None:
             self._coming, self._waiting = self._waiting, None
         return found.result

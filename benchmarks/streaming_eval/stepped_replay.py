@@ -110,13 +110,13 @@ class TrackerMethod:
     def step(self, frame: Frame, samples: Sequence[GazeSample], keyframe: Keyframe | None) -> StepResult | None:
         """Step one frame."""
         self._now_ns = frame.captured_ns
-        track = self._tracker.step(frame, samples, keyframe)
+        should_encode = self._tracker.should_encode(frame)
+        message = self._tracker.step(frame, samples, keyframe).result
         while self._tracker.refine():
             pass
-        message = track.result
         if message is None:
-            return StepResult(None, 0.0, None, track.should_encode)
-        return StepResult(message.mask, message.gaze.timestamp, message.object, track.should_encode)
+            return StepResult(None, 0.0, None, should_encode)
+        return StepResult(message.mask, message.gaze.timestamp, message.object, should_encode)
 
 
 class ClickMethod:

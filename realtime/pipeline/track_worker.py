@@ -20,7 +20,7 @@ from realtime.types import Frame, GazeSample, MaskResult
 
 DEADLINE_S = 5.0
 """The time that one frame and the idle work after it may take, compiling a graph included."""
-MAX_FRAMES_WAITED = 2
+MAX_FRAMES_WAITED = 1
 """Frames after which a keyframe that found no idle time is decoded before the next mask."""
 
 
@@ -30,7 +30,7 @@ class TrackWorker:
     def __init__(self, context: PipelineContext, encode_worker: EncodeWorker) -> None:
         self._context, self._encode_worker = context, encode_worker
         self._every_frame = context.options.every_frame
-        self._refining, self._preparing = IdleBudget(), IdleBudget()
+        self._refining = IdleBudget()
         self._frames_waited = 0  # by a keyframe that is not decoded yet
         self._word: WordState | None = None
         self.mask_count = 0
@@ -65,20 +65,16 @@ class TrackWorker:
     def _track(self, tracker: LoggedTracker, frame: Frame) -> None:
         context = self._context
         begun_ns = now_ns()
-        for budget in (self._refining, self._preparing):
-            budget.record_frame(frame.received_ns)
+        self._refining.record_frame(frame.received_ns)
+        self._request_keyframe(tracker, frame)
         keyframe = self._encode_worker.encode_and_wait(frame) if self._every_frame else self._find_keyframe()
         commands = context.options.commands.drain()
         samples = context.gaze.drain()
         if any(_is_on_picture(sample, frame.size) for sample in samples):
             context.on_picture_ns = begun_ns
-        if self._encode_worker.needs_keyframe:
-            context.to_encode.put(frame)
         output, stamp = tracker.step(frame, samples, keyframe, commands)
         self._encode_worker.observe_frame(frame, output.speed)
         self._observe_word(output.word)
-        if output.should_encode and not self._every_frame:
-            context.to_encode.put(frame)
         if output.result is not None and stamp is not None:
             self._count_mask(frame, output, output.result, stamp.published_ns)
         result = FrameResult(frame, output.result)
@@ -87,6 +83,12 @@ class TrackWorker:
             if command.verb not in TRACKER_VERBS:
                 self._forward(command, result)
         context.metrics.observe("track", (now_ns() - begun_ns) / 1e6, now_ns())
+
+    def _request_keyframe(self, tracker: LoggedTracker, frame: Frame) -> None:
+        """Offer the frame to the encoder before it is tracked: a keyframe is the younger by that time."""
+        is_wanted = tracker.should_encode(frame) or self._encode_worker.needs_keyframe
+        if is_wanted and not self._every_frame:
+            self._context.to_encode.put(frame)
 
     def _find_keyframe(self) -> Keyframe | None:
         """Leave a new keyframe for idle time, for some frames: its decode would delay the mask of this one.
@@ -101,17 +103,19 @@ class TrackWorker:
         return keyframes.get(0)
 
     def _use_idle_time(self, tracker: LoggedTracker) -> None:
-        """Between two frames, prompt a new keyframe and refine earlier prompts, where the time suffices."""
+        """Between two frames, prompt a new keyframe, and refine earlier prompts where the time suffices.
+
+        A keyframe is prompted whether or not that ends before the next frame comes: it would delay that frame's mask by
+        more in its step, and half of a fast encoder's keyframes would be replaced by the next ones before their turn.
+        """
         frames, keyframes = self._context.frames, self._context.keyframes
         if self._every_frame:
             while tracker.refine():
                 pass
             return
-        if not frames.has_value and keyframes.has_value and self._preparing.has_time(begun_ns := now_ns()):
+        if not frames.has_value and (keyframe := keyframes.get(0)) is not None:
             self._frames_waited = 0
-            if (keyframe := keyframes.get(0)) is not None:
-                tracker.prepare(keyframe)
-                self._preparing.record_work(begun_ns, now_ns())
+            tracker.prepare(keyframe)
         slots = self._context.options.work_slots
         while not frames.has_value and self._encode_worker.can_vote and self._refining.has_time(begun_ns := now_ns()):
             if slots.has_waiting or not tracker.refine():

@@ -90,6 +90,10 @@ class LoggedTracker:
         self._tracker = make_tracker(self._clock)
         self._publisher, self._encoding, self._on_call = publisher, encoding, on_call
 
+    def should_encode(self, frame: Frame) -> bool:
+        """Return whether the newest frame is worth encoding; call it before `step`. No mask depends on it."""
+        return self._tracker.should_encode(frame)
+
     def step(
         self,
         frame: Frame,

@@ -70,10 +70,9 @@ class GazeSegmenter:
         samples = self._make_samples(gaze, frame)
         keyframe = self._poll_keyframe()
         self._previous, self._now_ns = frame, frame.captured_ns
-        output = self._tracker.step(frame, samples, keyframe)
-        if output.should_encode and self._encoding is None:
+        if self._tracker.should_encode(frame) and self._encoding is None:
             self._start_encoding(frame)
-        return output.result
+        return self._tracker.step(frame, samples, keyframe).result
 
     def reset(self) -> None:
         """Forget all frames, so that another video can begin at any time and size; object ids go on."""

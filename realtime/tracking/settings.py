@@ -64,14 +64,12 @@ class TrackerOutput:
     """The tracker's output for one frame.
 
     result: to be published; None until an object has been fixated.
-    should_encode: whether this frame is worth encoding when the encoder is free.
     word: the word in force; None without one.
     speed: motion of the fastest part of the picture, in shares of its longest side per frame; None if unknown.
     gaze_captured_ns, keyframe_captured_ns: host times of the sample and the keyframe behind `result`; 0 without one.
     """
 
     result: MaskResult | None
-    should_encode: bool
     gaze_captured_ns: int = 0
     keyframe_captured_ns: int = 0
     speed: float | None = None

@@ -88,6 +88,19 @@ class Tracker:
         self._now_ns: int | None = None
         self._restarted_ns: int | None = None  # when the source last began anew
 
+    def should_encode(self, frame: Frame) -> bool:
+        """Return whether the newest frame is worth encoding when the encoder is free; call it before its `step`.
+
+        Its picture differs from the newest keyframe's, or that is so old that soon no chain will reach it. The encoder
+        can then begin while the frame is tracked.
+        """
+        newest = self._keyframe.index if self._keyframe is not None else None
+        if self._has_restarted(frame):
+            self._selector.reset()
+            newest = None
+        changed = self._selector.should_encode(frame.index, self._motion.load(frame), newest)
+        return changed or newest is None or frame.index - newest > self._settings.motion.ring // 2
+
     def step(self, frame: Frame, samples: Sequence[GazeSample], keyframe: Keyframe | None) -> TrackerOutput:
         """Process the newest frame, every gaze sample since the last one, and the newest keyframe if there is one."""
         if self._has_restarted(frame):
@@ -125,12 +138,12 @@ class Tracker:
         result = self._describe(result, frame)
         if self._shown.mask is None:
             self._overrides = replace(self._overrides, is_held=False)
-        should_encode, origin = self._should_encode(frame), self._shown.provenance
+        origin = self._shown.provenance
         preview = None if self._overrides.is_held else self._previewer.preview(
             frame, self._now_ns, estimate, self._shown.mask, result, is_decoded=decoded is not None,
             interval_ns=self._refiner.interval_ns,
         )  # fmt: skip
-        output = TrackerOutput(None, should_encode, speed=self._motion.speed, word=self._word.describe(self._keyframe))
+        output = TrackerOutput(None, speed=self._motion.speed, word=self._word.describe(self._keyframe))
         if preview is not None and estimate is not None:
             times_ns = estimate.sample.captured_ns, frame.captured_ns
             return replace(output, result=preview, gaze_captured_ns=times_ns[0], keyframe_captured_ns=times_ns[1])
@@ -324,7 +337,7 @@ class Tracker:
 
     def _restart(self) -> None:
         for part in (
-            self._motion, self._selector, self._gaze, self._recognized, self._prompter, self._decoder, self._carrier,
+            self._motion, self._gaze, self._recognized, self._prompter, self._decoder, self._carrier,
             self._word_decoder, self._corrector,
         ):  # fmt: skip
             part.reset()
@@ -340,12 +353,6 @@ class Tracker:
         if keyframe is not None and not self._is_before_restart(keyframe.received_ns):
             self._keyframe = keyframe
             self._recognized.find_recognition(keyframe)
-
-    def _should_encode(self, frame: Frame) -> bool:
-        """Return whether the picture has changed, or the keyframe is so old that soon no chain will reach it."""
-        newest = self._keyframe.index if self._keyframe is not None else None
-        changed = self._selector.should_encode(frame.index, self._motion.grey, newest)
-        return changed or newest is None or frame.index - newest > self._settings.motion.ring // 2
 
     def _warp_shown(self, since: FlowChain | None) -> TrackedMask | None:
         """Carry the shown mask, or the candidate chosen in its place, to the newest frame."""

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 
+LEAST_DT_S = 1e-9
+"""Clocks count nanoseconds; a speed over less time overflows."""
+
 
 class OneEuroFilter:
     """A low-pass filter of a point whose cut-off rises with speed (Casiez, Roussel and Vogel, CHI 2012).
@@ -24,11 +27,11 @@ class OneEuroFilter:
         self.position, self._velocity = position, (0.0, 0.0)
 
     def update(self, x: float, y: float, dt_s: float) -> tuple[float, float]:
-        """Return the smoothed point after a sample `dt_s` later; `dt_s` <= 0 changes nothing."""
+        """Return the smoothed point after a sample `dt_s` later; `dt_s` below a nanosecond changes nothing."""
         if self.position is None:
             self.reset((x, y))
             return x, y
-        if dt_s <= 0.0:
+        if dt_s < LEAST_DT_S:
             return self.position
         (px, py), (vx, vy) = self.position, self._velocity
         slow = _alpha(self._derivative_cutoff_hz, dt_s)

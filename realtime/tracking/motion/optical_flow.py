@@ -122,6 +122,7 @@ class FlowHistory:
         self._ring: OrderedDict[int, _FlowStep] = OrderedDict()
         self._chains: dict[int, FlowChain] = {}  # by `then`; each to the newest frame at its last use
         self._flow = make_flow_estimator()
+        self._loaded: tuple[Frame, Grey, Image] | None = None
 
     @property
     def now(self) -> int | None:
@@ -150,6 +151,11 @@ class FlowHistory:
         blocks = np.asarray(cv2.resize(lengths, SPEED_BLOCKS, interpolation=cv2.INTER_AREA))
         return float(blocks.max()) / int(max(newest.grey.shape))
 
+    def load(self, frame: Frame) -> Grey:
+        """Shrink the frame that is pushed next to the working grid; returns it in grey, (h, w) uint8."""
+        self._loaded = frame, *self._shrink(frame)
+        return self._loaded[1]
+
     def push(self, frame: Frame) -> float:
         """Add the newest frame; returns the trust of the step to it, 0..1 (1 for the first).
 
@@ -159,7 +165,8 @@ class FlowHistory:
         if newest is not None and (frame.index <= newest or self._ring[newest].size != frame.size):
             self.reset()
             newest = None
-        grey, lab = self._shrink(frame)
+        loaded, self._loaded = self._loaded, None
+        grey, lab = loaded[1:] if loaded is not None and loaded[0] is frame else self._shrink(frame)
         flow, trust = np.zeros((*grey.shape, 2), np.float32), 1.0
         if newest is not None and not self._is_still(grey, self._ring[newest].grey):
             flow, trust = self._measure_step(frame, grey, self._ring[newest])
