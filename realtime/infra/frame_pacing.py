@@ -8,9 +8,12 @@ from typing import Protocol, runtime_checkable
 
 from realtime.types import Frame, Image
 
+REST_S = 0.12
+"""Longest rest of a source: less than what makes it doubt the clock of its device, and its queue holds more."""
+
 
 class FramePacing:
-    """Holds what the reader of frames wants of a source, which asks before it decodes, or converts, a frame.
+    """Holds what the reader of a source wants of it, which asks before it decodes, or converts, a frame.
 
     admit: whether a frame is wanted now; one that is not was counted. may_defer: whether the reader has no time for it
     yet, so that a `PendingFrame` saves work.
@@ -19,6 +22,17 @@ class FramePacing:
     def __init__(self) -> None:
         self.admit: Callable[[], bool] = lambda: True
         self.may_defer: Callable[[], bool] = lambda: False
+        self._is_needed = threading.Event()
+
+    def demand(self) -> None:
+        """Have the source read at once what waits; by the reader, when its turn comes."""
+        self._is_needed.set()
+
+    def rest(self) -> None:
+        """Wait for a demand where the reader has no time, so that messages are read together; by the source."""
+        if self.may_defer():
+            self._is_needed.wait(REST_S)
+            self._is_needed.clear()
 
 
 @runtime_checkable

@@ -11,6 +11,7 @@ from engines.recognition.base import ObjectRecognizer
 from realtime.comms.mask_encoding import Encoding
 from realtime.infra.channels import BoundedQueue, Latest
 from realtime.infra.error_guard import ErrorGuard
+from realtime.infra.frame_pacing import FramePacing
 from realtime.infra.heartbeat import Heartbeat
 from realtime.infra.metrics import MetricsRegistry
 from realtime.infra.progress import PreparationStep
@@ -89,6 +90,8 @@ class PipelineContext:
         """Host time of the last frame for which there was gaze within the picture."""
         self.has_word = False
         """Whether a word is searched for, which selects an object without gaze."""
+        self.pacings: list[FramePacing] = []
+        """Those of the sources that have one."""
         self.ready, self.stopping = threading.Event(), threading.Event()
         self.is_opening = False
         """Whether the engine is being opened."""

@@ -65,6 +65,7 @@ class Pipeline:
         for source in (frames, gaze):
             if isinstance(source, PacedSource):
                 source.pacing.admit, source.pacing.may_defer = self._admit_frame, lambda: slots.has_waiting
+                self._context.pacings.append(source.pacing)
         self._first_frame = threading.Event()
         self._encode_worker = EncodeWorker(self._context)
         self._track_worker = TrackWorker(self._context, self._encode_worker)

@@ -45,6 +45,8 @@ class TrackWorker:
         frames, slots = self._context.frames, self._context.options.work_slots
         while (frame := frames.get()) is not None or not frames.is_closed:
             with slots.hold(), self._context.guard("track"), self._heartbeat.working():
+                for pacing in self._context.pacings:
+                    pacing.demand()
                 if (newer := frames.get(0)) is not None:  # it came while others worked
                     frames.dropped += frame is not None
                     frame = newer

@@ -35,7 +35,7 @@ _PAGE_KINDS = ("browser", "whip", "webcam")
 MAX_STREAM_CHARS = 64
 
 
-HOST_MOTION = replace(MotionSettings(), side_px=SLOW_SIDE_PX, ring=40)
+HOST_MOTION = replace(MotionSettings(), side_px=SLOW_SIDE_PX, ring=32)
 """Default of sessions: cores and memory are shared, and an admitted wearer's keyframes are younger than 30 frames."""
 
 

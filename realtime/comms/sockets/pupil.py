@@ -35,9 +35,10 @@ class PupilSubscription(RebuildingSubscriber):
         """Return the next message's parts (topic, map, raw bytes ...).
 
         None after the timeout, or when the message was too large; a single part too large closes the connection too.
+        Without a timeout the connection is not checked.
         """
         try:
-            parts = self.receive_parts(timeout_s)
+            parts = self.receive_parts(timeout_s) if timeout_s else self.receive_waiting()
         except AccessError:  # of a server that expects a key, which no eye tracker does
             self.refused += 1
             return None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 
 import zmq
 
@@ -65,11 +64,21 @@ class RebuildingSubscriber:
         self._poller.register(self._socket, zmq.POLLIN)
         self._poller.register(self._monitor.socket, zmq.POLLIN)
         self._rejected_s, self._built_s = None, time.monotonic()
+        self._is_drained = False
+
+    def receive_waiting(self) -> list[bytes] | None:
+        """Return the parts of a message that waits, None where none does; it does not check the connection."""
+        try:
+            return self._socket.recv_multipart(zmq.NOBLOCK)
+        except zmq.Again:
+            self._is_drained = True
+            return None
 
     def receive_parts(self, timeout_s: float) -> list[bytes] | None:
         """Return the next message's parts, or None after the timeout; `AccessError` while the server refuses."""
-        with suppress(zmq.Again):  # cheaper than to poll where messages wait
-            return self._socket.recv_multipart(zmq.NOBLOCK)
+        if not self._is_drained and (parts := self.receive_waiting()) is not None:  # cheaper than to poll
+            return parts
+        self._is_drained = False
         until = time.monotonic() + timeout_s
         while True:
             wait_ms = whole_ms(until - time.monotonic())

@@ -31,8 +31,6 @@ from realtime.types import Frame, GazeSample, OnEvent, OnFrame, OnGaze
 _MAX_DRAINED = 64
 MAX_LATE_S = 2.0
 """A network that reorders messages delays them by less."""
-REST_S = 0.03
-"""Of gaze, where the tracker is busy with others; its own clock still times it."""
 _MAX_GAP = 1000
 """Indices further apart than this were not lost: the device restarted its count."""
 
@@ -148,9 +146,8 @@ class PupilGaze(PupilSource):
         self._connect(on_event)
 
     def _rest(self) -> None:
-        """Take the next samples together where the tracker has no time for them yet: each wake costs 0.1 ms."""
-        if self.pacing.may_defer():
-            self._stop.wait(REST_S)
+        """Read the next samples together where the tracker has no time for them yet: each wake costs 0.1 ms."""
+        self.pacing.rest()
 
     def _process(self, feed: PupilSubscription, parts: list[bytes]) -> None:
         received_ns = now_ns()

@@ -26,6 +26,9 @@ MIN_SIDE_PX, USUAL_SIDE_PX, SLOW_SIDE_PX = 64, 360, 320
 """Least side of the working picture, its automatic side, and that of a live run on a slow machine."""
 SPEED_BLOCKS = (6, 4)
 """(columns, rows) of blocks whose motion is compared: an object that fills one counts as much as the whole picture."""
+CHAINED_FRAMES = 4
+"""A chain that none of so many frames used is composed anew when it is needed again, to the same bytes: each takes as
+much memory as a frame of the ring, and every keyframe leaves one behind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +123,7 @@ class FlowHistory:
     def __init__(self, settings: MotionSettings | None = None) -> None:
         self._settings = settings or MotionSettings()
         self._ring: OrderedDict[int, _FlowStep] = OrderedDict()
-        self._chains: dict[int, FlowChain] = {}  # by `then`; each to the newest frame at its last use
+        self._chains: dict[int, FlowChain] = {}  # by `then`; to the newest frame at its last use, which is recent
         self._flow = make_flow_estimator()
         self._loaded: tuple[Frame, Grey, Image] | None = None
 
@@ -172,8 +175,11 @@ class FlowHistory:
             flow, trust = self._measure_step(frame, grey, self._ring[newest])
         self._ring[frame.index] = _FlowStep(frame.index, frame.size, grey, lab, flow, trust)
         while len(self._ring) > self._settings.ring:
-            gone, _ = self._ring.popitem(last=False)
-            self._chains.pop(gone, None)
+            self._ring.popitem(last=False)
+        recent = list(self._ring)[-CHAINED_FRAMES:]
+        self._chains = {
+            then: chain for then, chain in self._chains.items() if then in self._ring and chain.now >= recent[0]
+        }
         return trust
 
     def reset(self) -> None:

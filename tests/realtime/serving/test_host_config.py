@@ -31,7 +31,7 @@ def test_a_session_has_the_defaults_and_its_own_settings() -> None:
     assert (anna.publish.encoding, ben.publish.encoding) == ("png", "packbits+zstd")
     assert {each.engine.backend for each in (anna, ben, config.defaults)} == {"fake"}
     assert (config.host.name, config.host.max_fps, config.sharing.max_batch) == ("room", 15, 4)
-    assert (anna.tracker.motion.side_px, anna.tracker.motion.ring) == (320, 40)
+    assert (anna.tracker.motion.side_px, anna.tracker.motion.ring) == (320, 32)
 
 
 def test_the_example_of_the_documentation_is_read() -> None:

@@ -512,6 +512,17 @@ def test_a_busy_reader_decodes_what_it_reads_and_what_it_cannot_decode_is_counte
         assert len(got) == count
 
 
+def test_a_busy_reader_receives_all_gaze(eyes: Callable[[int], Eyes]) -> None:
+    with device() as opened:
+        mine = eyes(opened.port)
+        mine.sees(opened)
+        mine.source.pacing.may_defer = lambda: True
+        count = len(mine.samples)
+        for _ in range(20):
+            opened.server.send(gaze(timestamp=opened.clock_s()))
+        eventually(lambda: len(mine.samples) >= count + 20)
+
+
 def test_oversize_frame_is_counted_and_frames_go_on(
     frames: Callable[..., tuple[PupilFrames, list[Frame]]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -101,6 +101,21 @@ def test_a_chain_adds_up_its_steps_and_is_kept_up_to_date() -> None:
     np.testing.assert_allclose(late.to_then(INNER), INNER + shift(36, -16), atol=1.0)
 
 
+def test_a_chain_that_was_not_used_for_long_is_composed_anew_to_the_same_bytes() -> None:
+    often, seldom = FlowHistory(), FlowHistory()
+    for index in range(12):
+        for motion in (often, seldom):
+            motion.push(frame(index, view(7 * index, 3 * (index % 4))))
+        assert often.chain(0) is not None
+        seldom.chain(index)
+    assert len(seldom._chains) < 8
+    kept, anew = often.chain(0), seldom.chain(0)
+    assert kept is not None
+    assert anew is not None
+    assert kept.displacement.tobytes() == anew.displacement.tobytes()
+    assert kept.weakest == anew.weakest
+
+
 def test_motion_is_traced_back_from_any_frame_of_the_ring() -> None:
     motion = motion_of(view(0), view(8, 4), view(16, 8), view(24, 12), view(40, 12))
     near, far, itself = (np.asarray(found) for found in motion.trace_back(3, [2, 0, 3]))
