@@ -16,7 +16,7 @@ from engines.base import ForeignEmbedding, MaskCandidates, check_finite
 from realtime.infra.abandonable import AbandonableThread, CallAbandoned
 from realtime.infra.clock import now_ns
 from realtime.infra.error_guard import describe_error
-from realtime.pipeline.watched_calls import WatchedCalls
+from realtime.pipeline.watched_calls import CallKind, WatchedCalls
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -50,6 +50,9 @@ class EngineWatch:
     engine is used meanwhile. It stays if the call returns, or one succeeds, before the other one is open. The first
     fallback may be the same engine, opened anew. Without fallbacks calls run on their callers' threads, and nothing is
     replaced. `encode` is for one thread, `decode` for another.
+
+    An engine that others share is watched from outside: calls run on their callers' threads, and who calls
+    `find_hanging` often leaves those threads behind whose calls hang.
     """
 
     def __init__(
@@ -58,12 +61,16 @@ class EngineWatch:
         fallbacks: Sequence[FallbackEngine] = (),
         stopping: threading.Event | None = None,
         on_open: Callable[[Encoder, threading.Event], None] = lambda encoder, retired: None,
+        *,
+        is_shared: bool = False,
     ) -> None:
         """stopping: ends the wait for what hangs.
 
         on_open: called with each encoder in use, and with an event that is set when it no longer is.
         """
         self._stopping, self._fallbacks, self._on_open = stopping or threading.Event(), tuple(fallbacks), on_open
+        self._is_shared = is_shared
+        self._running: dict[CallKind, tuple[EnginePair, threading.Event]] = {}  # of a shared engine
         self._encodes = WatchedCalls("encode", "frame", self._stopping.is_set)
         self._decodes = WatchedCalls("decode", "call", self._stopping.is_set)
         self.heartbeats = self._encodes.heartbeat, self._decodes.heartbeat
@@ -91,6 +98,11 @@ class EngineWatch:
         """See `Decoder.info`."""
         return self._info
 
+    @property
+    def pair(self) -> EnginePair:
+        """The engine in use, also one that hangs and is not replaced yet."""
+        return self._pair
+
     def describe(self) -> dict[str, Any]:
         """Describe the engine for `health`, with how often it was replaced and why."""
         return {**asdict(self._info), "replaced": self._replaced, "reason": self._reason}
@@ -113,6 +125,29 @@ class EngineWatch:
         shape = embedding.letterbox, len(prompts), points, has_mask
         return self._call(self._decodes, lambda pair: check_finite(pair[1].decode(embedding, prompts)), shape)
 
+    def run(self, kind: CallKind, function: Callable[[EnginePair], T], shape: Hashable) -> T:
+        """Call an engine that is shared, and return what the function does. shape: decides how long it may take."""
+        found = self._call(self._encodes if kind == "encode" else self._decodes, function, shape)
+        if kind == "encode":
+            self.needs_keyframe = False
+        return found
+
+    def set_size(self, size: tuple[int, int]) -> None:
+        """Store the (width, height) of frames, for which another engine is opened."""
+        self._size = size
+
+    def find_hanging(self) -> list[CallKind]:
+        """Begin to replace a shared engine whose calls hang, and return their kinds; each is returned once."""
+        found: list[CallKind] = []
+        for calls in (self._encodes, self._decodes) if self._fallbacks else ():
+            running = self._running.get(calls.kind)
+            if running is not None and calls.hanging is None and calls.is_overdue(now_ns()):
+                pair, end = running
+                calls.leave_behind()
+                self._retire(pair, calls, f"{calls.kind} hangs", end)
+                found += [calls.kind] if calls.hanging is end else []
+        return found
+
     def release(self) -> None:
         """Let what works for the engine in use, such as the compiler of other sides, end; after `stopping` was set."""
         with self._lock:
@@ -130,10 +165,10 @@ class EngineWatch:
         if calls.hanging is not None:
             self._begin_replacing()
             raise EngineUnavailable("another engine is being opened")
+        self._running[calls.kind] = pair, end
+        can_abandon = bool(self._fallbacks) and not self._is_shared
         try:
-            return calls.run(
-                lambda: self._mark_end(calls, end, function, pair), shape, can_abandon=bool(self._fallbacks)
-            )
+            return calls.run(lambda: self._mark_end(calls, end, function, pair), shape, can_abandon=can_abandon)
         except CallAbandoned as error:
             if not self._stopping.is_set():
                 self._retire(pair, calls, f"{calls.kind} hangs", end)
@@ -141,6 +176,7 @@ class EngineWatch:
         except PromptError:  # of the caller
             raise
         except ForeignEmbedding:
+            self.needs_keyframe |= not self._fallbacks  # where the owner of a shared engine has replaced it
             raise EngineUnavailable("the engine was replaced, and its first keyframe is awaited") from None
         except Exception as error:
             calls.count_failure()
@@ -155,9 +191,13 @@ class EngineWatch:
         function: Callable[[EnginePair], T],
         pair: EnginePair,
     ) -> T:
-        """Call an engine; when it returns at last, it is used again, or closed where another one has replaced it."""
+        """Call an engine; when it returns at last, it is used again, or closed where another one has replaced it.
+
+        Raises `CallAbandoned` on the thread of a shared engine's call that was left behind.
+        """
+        was_abandoned = False
         try:
-            return function(pair)
+            result = function(pair)
         finally:
             with self._lock:
                 end.set()
@@ -167,6 +207,9 @@ class EngineWatch:
                 is_unused = was_abandoned and self._pair is not pair and pair not in self._abandoned.values()
             if is_unused:
                 _close(pair)
+        if was_abandoned and self._is_shared:
+            raise CallAbandoned(f"{calls.kind} has returned too late")
+        return result
 
     # -- replacing ----------------------------------------------------------------------------------------------------
 

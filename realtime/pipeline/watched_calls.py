@@ -27,10 +27,11 @@ class WatchedCalls:
 
     def __init__(self, kind: CallKind, item: str, is_cancelled: Callable[[], bool]) -> None:
         """item: what a call works on, for messages."""
-        self.kind, self.heartbeat = kind, Heartbeat(kind, FIRST_DEADLINE_S, item)
+        self.kind, self._item, self.heartbeat = kind, item, Heartbeat(kind, FIRST_DEADLINE_S, item)
         self._thread = AbandonableThread(f"gazecast-engine-{kind}", is_cancelled)
         self.hanging: threading.Event | None = None
         """The end of a call of the present engine that was left behind; None while none hangs."""
+        self._hang_s = FIRST_HANG_S
         self.forget()
 
     def forget(self) -> None:
@@ -46,6 +47,7 @@ class WatchedCalls:
         self.heartbeat.deadline_s, hang_s = FIRST_DEADLINE_S, FIRST_HANG_S
         if is_known and self._durations_ns:
             self.heartbeat.deadline_s = hang_s = max(DEADLINE_S, DEADLINE_FACTOR * max(self._durations_ns) / 1e9)
+        self._hang_s = hang_s
         begun_ns = now_ns()
         with self.heartbeat.working():
             result = self._thread.call(function, hang_s) if can_abandon else function()
@@ -54,6 +56,14 @@ class WatchedCalls:
         self._shapes.add(shape)
         self._failures = 0
         return result
+
+    def is_overdue(self, at_ns: int) -> bool:
+        """Return whether the present call, on its caller's thread, has lasted so long that it hangs."""
+        return self.heartbeat.busy_ns(at_ns) > self._hang_s * 1e9
+
+    def leave_behind(self) -> None:
+        """Forget the present call, whose thread hangs: the heartbeat of the next one is another."""
+        self.heartbeat = Heartbeat(self.heartbeat.name, FIRST_DEADLINE_S, self._item)
 
     def count_failure(self) -> None:
         """Count a call that failed."""

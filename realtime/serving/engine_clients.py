@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from engines import Embedding, Image, MaskCandidates, Prompt
+from engines import Embedding, EngineInfo, Image, MaskCandidates, Prompt
 from engines.batching import BatchDecoder, BatchEncoder, StagedPicture, StagedPrompts
 from engines.graphs import LIVE
 from engines.sam import SamDecoder, SamEncoder
@@ -18,13 +18,18 @@ DecoderLane = EngineLane[StagedPrompts, tuple[MaskCandidates, ...]]
 class ClientEncoder:
     """See `Encoder`; encodes on the shared engine's thread. Its engine is closed by `SharedEngine.close` alone."""
 
-    def __init__(self, stream: str, encoder: BatchEncoder, lane: EncoderLane) -> None:
-        self.info = encoder.info
-        self._stream, self._inside, self._lane = stream, encoder, lane
+    def __init__(self, stream: str, find_encoder: Callable[[], BatchEncoder], lane: EncoderLane) -> None:
+        """find_encoder: returns the present one, since another may replace it."""
+        self._stream, self._find, self._lane = stream, find_encoder, lane
+
+    @property
+    def info(self) -> EngineInfo:
+        """See `Encoder.info`."""
+        return self._find().info
 
     def encode(self, image: Image, side: int | None = None) -> Embedding:
         """See `Encoder.encode`. side: the picture side, where the engine has a choice."""
-        staged = self._inside.stage(image, side)
+        staged = self._find().stage(image, side)
         return self._lane.call(self._stream, staged, staged.shape)
 
     def close(self) -> None:
@@ -34,15 +39,17 @@ class ClientEncoder:
 class SidedClientEncoder(ClientEncoder):
     """A client of an engine that has a choice of picture sides, for `AdaptiveEncoder`."""
 
-    def __init__(self, stream: str, encoder: SamEncoder, lane: EncoderLane, count_clients: Callable[[], int]) -> None:
-        super().__init__(stream, encoder, lane)
-        self._sam = encoder
+    def __init__(
+        self, stream: str, find_encoder: Callable[[], SamEncoder], lane: EncoderLane, count_clients: Callable[[], int]
+    ) -> None:
+        super().__init__(stream, find_encoder, lane)
+        self._find_sam, encoder = find_encoder, find_encoder()
         self.sides = encoder.sides
         self.speed = SharedSpeed(encoder, count_clients)
 
     def prepare(self, frame_size: tuple[int, int], side: int | None = None) -> None:
         """Compile the graph for (width, height) at a picture side, once for all clients."""
-        self._sam.prepare(frame_size, side)
+        self._find_sam().prepare(frame_size, side)
 
 
 class SharedSpeed:
@@ -63,14 +70,20 @@ class SharedSpeed:
 class ClientDecoder:
     """See `Decoder`; decodes on the shared engine's thread. Its engine is closed by `SharedEngine.close` alone."""
 
-    def __init__(self, stream: str, decoder: BatchDecoder, lane: DecoderLane, slots: WorkSlots) -> None:
-        """slots: which others may use while a call waits."""
-        self.info = decoder.info
-        self._stream, self._inside, self._lane, self._slots = stream, decoder, lane, slots
+    def __init__(
+        self, stream: str, find_decoder: Callable[[], BatchDecoder], lane: DecoderLane, slots: WorkSlots
+    ) -> None:
+        """find_decoder: returns the present one. slots: which others may use while a call waits."""
+        self._stream, self._find, self._lane, self._slots = stream, find_decoder, lane, slots
+
+    @property
+    def info(self) -> EngineInfo:
+        """See `Decoder.info`."""
+        return self._find().info
 
     def decode(self, embedding: Embedding, prompts: Sequence[Prompt]) -> tuple[MaskCandidates, ...]:
         """See `Decoder.decode`."""
-        staged = self._inside.stage(embedding, prompts)
+        staged = self._find().stage(embedding, prompts)
         with self._slots.lend():
             return self._lane.call(self._stream, staged, staged.shape)
 
@@ -81,12 +94,14 @@ class ClientDecoder:
 class PreparedClientDecoder(ClientDecoder):
     """A client of an engine whose graphs can be compiled beforehand, for `AdaptiveEncoder`."""
 
-    def __init__(self, stream: str, decoder: SamDecoder, lane: DecoderLane, slots: WorkSlots) -> None:
-        super().__init__(stream, decoder, lane, slots)
-        self._sam = decoder
+    def __init__(
+        self, stream: str, find_decoder: Callable[[], SamDecoder], lane: DecoderLane, slots: WorkSlots
+    ) -> None:
+        super().__init__(stream, find_decoder, lane, slots)
+        self._find_sam = find_decoder
 
     def prepare(
         self, frame_size: tuple[int, int], side: int | None = None, uses: Sequence[tuple[int, int]] = LIVE
     ) -> None:
         """See `SamDecoder.prepare`; once for all clients."""
-        self._sam.prepare(frame_size, side, uses)
+        self._find_sam().prepare(frame_size, side, uses)

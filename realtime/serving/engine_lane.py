@@ -10,9 +10,8 @@ from concurrent.futures import Future
 from dataclasses import replace
 from typing import Generic, TypeVar
 
-from engines import EngineClosed, EngineError
+from engines import EngineClosed, EngineError, EngineUnavailable
 from realtime.infra.clock import now_ns
-from realtime.infra.heartbeat import Heartbeat
 from realtime.infra.threads import lower_priority
 from realtime.serving.batch_costs import BatchCosts
 from realtime.serving.batch_scheduler import BatchScheduler, EngineRequest
@@ -21,8 +20,6 @@ from realtime.serving.lane_statistics import LaneStatistics, StreamTimes
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-LIMIT_S = 10.0
-"""Of one batch, after which the lane's thread counts as hanging."""
 COMPILER_NICE = 15
 STOP_S = 1.0
 
@@ -58,9 +55,10 @@ class EngineLane(Generic[Item, Result]):
         self._times: dict[str, StreamTimes] = {}
         self._sizes: Counter[int] = Counter()
         self._busy_ns = 0
-        self.heartbeat = Heartbeat(name, LIMIT_S, "batch")
-        self._thread = threading.Thread(target=self._run, name=f"gazecast-{name}", daemon=True)
-        self._thread.start()
+        self._name = name
+        self._served: tuple[Future[Result], ...] = ()  # of the present batch
+        with self._changed:
+            self._thread = self._start_thread()
 
     def open_stream(self, stream: str) -> None:
         """Accept requests of a stream."""
@@ -94,6 +92,16 @@ class EngineLane(Generic[Item, Result]):
             self._fail(self._scheduler.add(request), EngineError("a newer request of this stream came"))
             self._changed.notify_all()
         return result.result()
+
+    def abandon(self, error: EngineError) -> None:
+        """Fail the running batch, whose call hangs, and serve the others on a new thread."""
+        with self._changed:
+            if self._closing:
+                return
+            self._thread = self._start_thread()
+            for future in self._served:
+                if not future.done():
+                    future.set_exception(error)
 
     def close(self) -> None:
         """Let the running batch end, and fail what waits; idempotent."""
@@ -129,57 +137,77 @@ class EngineLane(Generic[Item, Result]):
         with self._changed:
             return dict(self._costs.ratios)
 
+    def _start_thread(self) -> threading.Thread:
+        thread = threading.Thread(target=self._run, name=f"gazecast-{self._name}", daemon=True)
+        thread.start()
+        return thread
+
     def _run(self) -> None:
         while (batch := self._take_batch()) is not None:
-            with self.heartbeat.working():
-                self._serve(*batch)
+            self._serve(*batch)
+
+    @property
+    def _is_abandoned(self) -> bool:
+        """Whether the calling thread was left behind."""
+        return threading.current_thread() is not self._thread
 
     def _take_batch(self) -> tuple[tuple[EngineRequest, ...], list[tuple[Item, Future[Result]]]] | None:
         with self._changed:
-            while not self._closing:
+            while not (self._closing or self._is_abandoned):
                 self._compile_missing()
                 if batch := self._scheduler.next_batch(at_ns := now_ns()):
-                    return batch, [self._items.pop(request.ticket) for request in batch]
+                    work = [self._items.pop(request.ticket) for request in batch]
+                    self._served = tuple(future for _, future in work)
+                    return batch, work
                 wake_ns = self._scheduler.wake_ns()
                 self._changed.wait(None if wake_ns is None else max(0.0, (wake_ns - at_ns) / 1e9))
             return None
 
     def _serve(self, batch: tuple[EngineRequest, ...], work: list[tuple[Item, Future[Result]]]) -> None:
+        if self._is_abandoned:  # by the request before
+            return
         begun_ns = now_ns()
         try:
             results = self._run_batch([item for item, _ in work])
         except Exception as error:  # of one request, which must not end the others
             self._serve_singly(batch, work, error)
             return
-        self._record(batch, begun_ns, now_ns())
-        for (_, future), result in zip(work, results, strict=True):
-            future.set_result(result)
+        with self._changed:
+            if self._record(batch, begun_ns, now_ns()):
+                for (_, future), result in zip(work, results, strict=True):
+                    future.set_result(result)
 
     def _serve_singly(
         self, batch: tuple[EngineRequest, ...], work: list[tuple[Item, Future[Result]]], error: Exception
     ) -> None:
-        if len(work) == 1:
-            self._record(batch, None, now_ns())
-            work[0][1].set_exception(error)
-            return
         with self._changed:
-            self._costs.refuse(len(work))
+            if len(work) == 1 and self._record(batch, None, now_ns()):
+                work[0][1].set_exception(error)
+            if len(work) == 1 or self._is_abandoned:
+                return
+            if not isinstance(error, EngineUnavailable):
+                self._costs.refuse(len(work))
         for request, part in zip(batch, work, strict=True):
             self._serve((request,), [part])
 
-    def _record(self, batch: tuple[EngineRequest, ...], begun_ns: int | None, done_ns: int) -> None:
-        """Record a batch; one that failed, without `begun_ns`, counts as served only, so that it is not preferred."""
-        with self._changed:
-            for request in batch:
-                if request.stream not in self._served_ns:
-                    continue  # closed meanwhile
-                self._served_ns[request.stream] = request.arrived_ns
-                if begun_ns is not None:
-                    self._times[request.stream].observe(begun_ns - request.arrived_ns, done_ns - begun_ns)
+    def _record(self, batch: tuple[EngineRequest, ...], begun_ns: int | None, done_ns: int) -> bool:
+        """Record a batch, under the lock; False for one that was abandoned, whose callers have an error already.
+
+        One that failed, without `begun_ns`, counts as served only, so that it is not preferred.
+        """
+        if self._is_abandoned:
+            return False
+        for request in batch:
+            if request.stream not in self._served_ns:
+                continue  # closed meanwhile
+            self._served_ns[request.stream] = request.arrived_ns
             if begun_ns is not None:
-                self._sizes[len(batch)] += 1
-                self._busy_ns += done_ns - begun_ns
-                self._costs.observe(batch[0].shape, len(batch), (done_ns - begun_ns) / 1e6)
+                self._times[request.stream].observe(begun_ns - request.arrived_ns, done_ns - begun_ns)
+        if begun_ns is not None:
+            self._sizes[len(batch)] += 1
+            self._busy_ns += done_ns - begun_ns
+            self._costs.observe(batch[0].shape, len(batch), (done_ns - begun_ns) / 1e6)
+        return True
 
     def _fail(self, request: EngineRequest | None, error: EngineError) -> None:
         if request is not None:

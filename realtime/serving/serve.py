@@ -30,6 +30,7 @@ from realtime.session.engine import (
     CancellableProgress,
     apply_adapter,
     check_recognizer,
+    list_fallback_engines,
     open_engine,
     open_recognizer,
     open_word_recognizer,
@@ -112,7 +113,11 @@ def open_host_engine(config: RunConfig, sharing: SharingSettings, progress: Prog
     check_recognizer(config.engine, config.models)
     pair = open_engine(config.engine, config.models, None, progress)
     return HostEngine(
-        SharedEngine(*pair, settings=sharing),
+        SharedEngine(
+            *pair,
+            settings=sharing,
+            fallbacks=list_fallback_engines(config.engine, config.models, ProgressReporter(), is_live=False),
+        ),
         partial(open_recognizer, config.engine, config.models, progress),
         partial(open_word_recognizer, config.engine, config.models, progress),
     )

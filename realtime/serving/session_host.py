@@ -171,6 +171,7 @@ class SessionHost:
     def _watch(self) -> None:
         reported_ns = 0
         while not self._stopping.wait(CHECK_S):
+            self._engine.share.check_engine()
             if ended := [session for session in self.sessions() if session.has_ended]:
                 self._stopping.wait(SETTLE_S)
             for session in ended:

@@ -5,17 +5,27 @@ from __future__ import annotations
 import os
 import threading
 import time
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, cast
 
-from engines import Decoder, Embedding, Encoder, EngineInfo, MaskCandidates
-from engines.batching import StagedPicture, StagedPrompts, as_batch_decoder, as_batch_encoder
+from engines import Decoder, Embedding, Encoder, EngineInfo, EngineUnavailable, MaskCandidates
+from engines.base import ForeignEmbedding
+from engines.batching import (
+    BatchDecoder,
+    BatchEncoder,
+    StagedPicture,
+    StagedPrompts,
+    as_batch_decoder,
+    as_batch_encoder,
+)
 from engines.sam import SamDecoder, SamEncoder
 from realtime.config.sharing import SharingSettings
 from realtime.errors import GazecastError
 from realtime.infra.clock import now_ns
-from realtime.infra.heartbeat import Heartbeat
 from realtime.infra.work_slots import WorkSlots
+from realtime.pipeline.engine_watch import EnginePair, EngineWatch, FallbackEngine
 from realtime.serving.batch_costs import BatchCosts
 from realtime.serving.batch_scheduler import BatchScheduler
 from realtime.serving.capacity import Admission, LoadMeter, MeasuredCost, admit, smallest_encode_ms
@@ -44,12 +54,24 @@ class SharedEngine:
     """Serves clients by one encoder and one decoder, each on a thread of its own. Any thread.
 
     Pictures are resized, and graphs compiled, on the clients' own threads, so that nobody waits for another's large
-    pictures or first use of a shape. It owns the engine and closes it.
+    pictures or first use of a shape. It owns the engine and closes it, and replaces one that hangs or keeps failing,
+    as `EngineWatch` does; clients stay, and their embeddings of the old one are refused.
     """
 
-    def __init__(self, encoder: Encoder, decoder: Decoder, *, settings: SharingSettings | None = None) -> None:
+    def __init__(
+        self,
+        encoder: Encoder,
+        decoder: Decoder,
+        *,
+        settings: SharingSettings | None = None,
+        fallbacks: Sequence[FallbackEngine] = (),
+    ) -> None:
+        """fallbacks: may replace the engine, see `EngineWatch`; `check_engine` must be called then."""
         self.settings = settings or SharingSettings()
-        self._encoder, self._decoder = as_batch_encoder(encoder), as_batch_decoder(decoder)
+        self._stopping = threading.Event()
+        batching = [replace(each, open=partial(_open_batching, each)) for each in fallbacks]
+        pair = as_batch_encoder(encoder), as_batch_decoder(decoder)
+        self._watch = EngineWatch(pair, batching, self._stopping, is_shared=True)
         self._speed = encoder.speed if isinstance(encoder, SamEncoder) else None
         known = self._speed.read_ratios if self._speed is not None else (lambda part: {})
         costs = {part: BatchCosts(self.settings.max_batch, known(part)) for part in ("encoder", "decoder")}
@@ -59,11 +81,11 @@ class SharedEngine:
             part: BatchScheduler(costs[part], wait_ns=round(waits[part] * 1e6), idle_delay_ns=idle_ns) for part in costs
         }
         self._encoding: EngineLane[StagedPicture, Embedding] = EngineLane(
-            "shared-encoder", self._encoder.encode_batch, self._encoder.prepare_batch,
+            "shared-encoder", self._encode, lambda shape, size: self._encoder.prepare_batch(shape, size),
             schedulers["encoder"], costs["encoder"],
         )  # fmt: skip
         self._decoding: EngineLane[StagedPrompts, tuple[MaskCandidates, ...]] = EngineLane(
-            "shared-decoder", self._decoder.decode_batch, self._decoder.prepare_batch,
+            "shared-decoder", self._decode, lambda shape, size: self._decoder.prepare_batch(shape, size),
             schedulers["decoder"], costs["decoder"],
         )  # fmt: skip
         self._lock = threading.Lock()
@@ -88,13 +110,47 @@ class SharedEngine:
         self._decoding.open_stream(stream)
         if isinstance(self._encoder, SamEncoder) and isinstance(self._decoder, SamDecoder):
             return (
-                SidedClientEncoder(stream, self._encoder, self._encoding, lambda: len(self._streams)),
-                PreparedClientDecoder(stream, self._decoder, self._decoding, self.work_slots),
+                SidedClientEncoder(
+                    stream, lambda: cast(SamEncoder, self._encoder), self._encoding, lambda: len(self._streams)
+                ),
+                PreparedClientDecoder(stream, lambda: cast(SamDecoder, self._decoder), self._decoding, self.work_slots),
             )
         return (
-            ClientEncoder(stream, self._encoder, self._encoding),
-            ClientDecoder(stream, self._decoder, self._decoding, self.work_slots),
+            ClientEncoder(stream, lambda: self._encoder, self._encoding),
+            ClientDecoder(stream, lambda: self._decoder, self._decoding, self.work_slots),
         )
+
+    @property
+    def _encoder(self) -> BatchEncoder:
+        return cast(BatchEncoder, self._watch.pair[0])
+
+    @property
+    def _decoder(self) -> BatchDecoder:
+        return cast(BatchDecoder, self._watch.pair[1])
+
+    def _encode(self, pictures: Sequence[StagedPicture]) -> Sequence[Embedding]:
+        """Encode a batch; on the encoder's thread."""
+        first = pictures[0]
+        self._watch.set_size((first.letterbox.width, first.letterbox.height))
+        return self._watch.run(
+            "encode", lambda pair: cast(BatchEncoder, pair[0]).encode_batch(pictures), (first.shape, len(pictures))
+        )
+
+    def _decode(self, requests: Sequence[StagedPrompts]) -> Sequence[tuple[MaskCandidates, ...]]:
+        """Decode a batch; on the decoder's thread."""
+
+        def decode(pair: EnginePair) -> Sequence[tuple[MaskCandidates, ...]]:
+            if any(each.embedding.engine_id != pair[1].info.engine_id for each in requests):
+                raise ForeignEmbedding("the engine was replaced while a prompt waited")
+            return cast(BatchDecoder, pair[1]).decode_batch(requests)
+
+        return self._watch.run("decode", decode, (requests[0].shape, len(requests)))
+
+    def check_engine(self) -> None:
+        """Leave calls of the engine behind that hang, and begin to replace it; call it ten times a second."""
+        for kind in self._watch.find_hanging():
+            lane = self._encoding if kind == "encode" else self._decoding
+            lane.abandon(EngineUnavailable(f"{kind} has not returned"))
 
     def close_client(self, stream: str) -> None:
         """Close a stream; a call of it that waits raises `EngineClosed`. Does nothing for one that is not open."""
@@ -119,7 +175,12 @@ class SharedEngine:
         return admit(open_count, self.measure_cost(), self.settings)
 
     def find_overload(self) -> str:
-        """Return why keyframes come later than they should; empty where they do not. It is up to a second old."""
+        """Return why keyframes come later than they should, or not at all; empty where they do not.
+
+        An overload is up to a second old.
+        """
+        if problem := self._watch.problem():
+            return problem
         with self._lock:
             if now_ns() < self._overload_ns:
                 return self._overload
@@ -152,14 +213,10 @@ class SharedEngine:
         statistics, cost = self.statistics(), self.measure_cost()
         admission = admit(len(statistics.streams), cost, self.settings)
         return {
-            **asdict(self._encoder.info), "wearers": len(statistics.streams), "fits": admission.fits,
+            **self._watch.describe(), "wearers": len(statistics.streams), "fits": admission.fits,
             "limit": admission.reason,
             "encode": statistics.encoder.describe(), "decode": statistics.decoder.describe(),
         }  # fmt: skip
-
-    def heartbeats(self) -> tuple[Heartbeat, ...]:
-        """Return those of its threads, for `health`."""
-        return self._encoding.heartbeat, self._decoding.heartbeat
 
     def close(self) -> None:
         """Fail all calls that wait, remember which batches pay, and close the engine; idempotent.
@@ -170,13 +227,18 @@ class SharedEngine:
             if self._is_closed:
                 return
             self._is_closed = True
+        self._stopping.set()
         self._encoding.close()
         self._decoding.close()
         if self._speed is not None:
             self._speed.write_ratios({"encoder": self._encoding.ratios, "decoder": self._decoding.ratios})
         if self._encoding.is_idle and self._decoding.is_idle:
-            self._encoder.close()
-            self._decoder.close()
+            self._watch.close()
+
+
+def _open_batching(fallback: FallbackEngine, size: tuple[int, int] | None) -> EnginePair:
+    encoder, decoder = fallback.open(size)
+    return as_batch_encoder(encoder), as_batch_decoder(decoder)
 
 
 def count_slots(info: EngineInfo, cores: int) -> int:

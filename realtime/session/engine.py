@@ -100,9 +100,12 @@ FALLBACK_BACKENDS = {"openvino": "openvino", "onnxruntime": "onnxruntime", "torc
 
 
 def list_fallback_engines(
-    settings: EngineSettings, models: Path | None, progress: ProgressReporter
+    settings: EngineSettings, models: Path | None, progress: ProgressReporter, *, is_live: bool = True
 ) -> tuple[FallbackEngine, ...]:
-    """List what may replace a live run's engine: itself, then itself in float32, then the other installed backends."""
+    """List what may replace an engine: itself, then itself in float32, then the other installed backends.
+
+    is_live: see `open_engine`; false for an engine that is shared, whose graphs its clients choose.
+    """
     chosen = [settings] * REOPENED
     if settings.backend != "fake":
         if settings.precision != "f32":
@@ -112,7 +115,7 @@ def list_fallback_engines(
         chosen += [replace(settings, backend=cast(Backend, name), precision="f32") for name in installed]
 
     def open_chosen(use: EngineSettings, size: tuple[int, int] | None) -> tuple[Encoder, Decoder]:
-        return open_engine(use, models, size, progress, live=True)
+        return open_engine(use, models, size if is_live else None, progress, live=is_live)
 
     return tuple(FallbackEngine(f"{use.backend} {use.precision}", partial(open_chosen, use)) for use in chosen)
 
