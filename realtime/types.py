@@ -219,7 +219,8 @@ MAX_CLICKS = 64
 class LiveCorrection:
     """The user's clicks that the shown mask was corrected by, px of the mask's frame; motion carries them.
 
-    number: that of the newest click in force, counted over a run from 1; 0 where all were undone.
+    number: that of the newest click or box in force, counted over a run from 1; 0 where all were undone. clicks: since
+    the last box.
     """
 
     number: int

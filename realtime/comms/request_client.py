@@ -134,20 +134,24 @@ class Requester:
 
     def correct(
         self,
-        points: Sequence[tuple[float, float]],
+        points: Sequence[tuple[float, float]] | None = None,
         labels: Sequence[int] | None = None,
         *,
+        box: Sequence[float] | None = None,
         frame_index: int | None = None,
         object_id: int | None = None,
     ) -> int:
         """Correct the shown mask by clicks (labels: 1 on the object, 0 not), and return the object's id.
 
-        They stay in force while the object is shown, and are carried with the picture. frame_index: `frame.index` of
-        the mask in whose pixels they are; None: the newest frame. Refused unless `object_id` is shown.
+        They stay in force while the object is shown, and are carried with the picture. box: x0, y0, x1, y1 in place of
+        clicks: begin anew with the object in it. frame_index: `frame.index` of the mask in whose pixels they are; None:
+        the newest frame. Refused unless `object_id` is shown.
         """
-        fields = {"labels": None if labels is None else list(labels), "frame": frame_index, "object": object_id}
+        fields: dict[str, Any] = {"points": points, "labels": labels, "box": box}
+        fields = {name: None if value is None else list(value) for name, value in fields.items()}
         with _check_reply("correct"):
-            return int(self._request(self._remote, "correct", points=list(points), **fields)["object"])
+            reply = self._request(self._remote, "correct", frame=frame_index, object=object_id, **fields)
+            return int(reply["object"])
 
     def undo_correction(self, *, is_all: bool = False) -> int:
         """Take back the last correction of the shown object, or all of them, and return its id."""

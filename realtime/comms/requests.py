@@ -11,7 +11,8 @@ not ok. Pixels: x right, y down, the centre of the top-left pixel is (0, 0). Mas
     alternative step: 1 next (default), -1 previous   object: another mask that may be meant is its mask
     confirm     object (optional)                     object: the wearer means it; its masks are `confirmed`
     correct     points [[x, y]], labels, frame,       object: the shown mask is corrected by clicks on the object (1,
-                object (optional but points)          default) or not (0), px of the frame of that index, or the newest
+                object (optional but points)          default) or not (0), px of the frame of that index, or the newest;
+                box in place of points                begun anew with the object in a box
     undo        all: false (default)                  object: the last of these is taken back, or all of them
     word        text, seconds (optional)              text, known, near: it is searched for beside the gaze; nil: none
     snapshot    format: png (default), jpeg           frame, data: the whole picture; mask: as in `mask`, or nil
@@ -87,7 +88,8 @@ class _SegmentFields(msgspec.Struct):
 
 
 class _CorrectFields(msgspec.Struct):
-    points: _Points
+    points: _Points | None = None
+    box: _Box | None = None
     labels: list[Literal[0, 1]] | None = None
     frame: int | None = None
     object: int | None = None
@@ -134,12 +136,13 @@ class ConfirmRequest:
 class CorrectRequest:
     """Requests that the published object's mask is corrected by clicks, px of the frame of an index, or the newest.
 
-    object: only if it is this one.
+    object: only if it is this one. box: x0, y0, x1, y1 in place of clicks.
     """
 
     clicks: tuple[Click, ...]
     frame: int | None = None
     object: int | None = None
+    box: tuple[float, float, float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,12 +311,7 @@ def _prompt(fields: Mapping[str, Any]) -> Prompt:
     read = read_value(fields, _SegmentFields, WireError)
     try:
         if read.box is not None:
-            x0, y0, x1, y1 = read.box
-            if not (x0 < x1 and y0 < y1):
-                raise WireError(f"box is {list(read.box)}; expected x0 < x1 and y0 < y1")
-            if read.labels is not None:
-                raise WireError("labels are for points; a box has none")
-            return Prompt.box(x0, y0, x1, y1)
+            return Prompt.box(*_check_box(read.box, read.labels))
         points = read.points or ()
         labels = _labels(points, read.labels)
         if not any(labels):
@@ -333,8 +331,22 @@ def _labels(points: Sequence[Any], labels: list[Literal[0, 1]] | None) -> list[L
 
 def _correction(fields: Mapping[str, Any]) -> CorrectRequest:
     read = read_value(fields, _CorrectFields, WireError)
-    places = zip(read.points, _labels(read.points, read.labels), strict=True)
+    if (read.box is None) == (read.points is None):
+        raise WireError("correct needs either a box, [x0, y0, x1, y1], or points, [[x, y], ...]")
+    if read.box is not None:
+        return CorrectRequest((), read.frame, read.object, _check_box(read.box, read.labels))
+    points = read.points or ()
+    places = zip(points, _labels(points, read.labels), strict=True)
     return CorrectRequest(tuple((x, y, label) for (x, y), label in places), read.frame, read.object)
+
+
+def _check_box(box: Sequence[float], labels: Sequence[int] | None) -> tuple[float, float, float, float]:
+    x0, y0, x1, y1 = box
+    if not (x0 < x1 and y0 < y1):
+        raise WireError(f"box is {list(box)}; expected x0 < x1 and y0 < y1")
+    if labels is not None:
+        raise WireError("labels are for points; a box has none")
+    return x0, y0, x1, y1
 
 
 def _everything(fields: Mapping[str, Any]) -> EverythingRequest:

@@ -55,7 +55,7 @@ class LiveCorrectionWriter(ResultWorker):
         if self._editor is None or self._editor.recording != path:
             self._editor, self._written = ReviewEditor(path), []
         newest = self._take_back(mask.object, mask.corrected.number, self._editor)
-        if mask.corrected.clicks and mask.corrected.number > newest and mask.mask is not None:
+        if mask.corrected.number > newest and mask.mask is not None:
             (event,) = self._editor.correct([self._make_event(result, mask)])
             self._written.append((mask.object, mask.corrected.number, event.n))
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from engines.recognition.base import WordQuery
 from realtime.errors import CommandRejected
 from realtime.infra.channels import BoundedQueue
+from realtime.tracking.correction_prompt import Box
 from realtime.tracking.tracker import Tracker
 from realtime.tracking.user_overrides import ExternalObjects
 from realtime.types import Click, ConfirmationMeans
@@ -52,8 +53,8 @@ class UserCommand:
         the word as the recognizer encoded it; recordings keep its text alone.
     record: start (`on`) or stop. snapshot: save this frame and its mask.
     know: track objects that were found outside the tracker (`known`).
-    correct: correct the shown object's mask by `clicks` into frame `frame_index` (None: the newest). undo: take the
-        last of these commands back. uncorrect: take all of them back.
+    correct: correct the shown object's mask by `clicks`, or by a `box` (x0, y0, x1, y1), in px of frame `frame_index`
+        (None: the newest). undo: take the last of these commands back. uncorrect: take all of them back.
 
     object: hold, confirm or correct only if this object is shown. reply: receives the result, or a `CommandRejected`,
     on the thread that executes the command; recordings do not keep it.
@@ -69,6 +70,7 @@ class UserCommand:
     seconds: float | None = None
     clicks: tuple[Click, ...] = ()
     frame_index: int | None = None
+    box: Box | None = None
     query: WordQuery | None = field(default=None, compare=False, repr=False)
     reply: Callable[[Any], None] | None = field(default=None, compare=False, repr=False)
 
@@ -111,7 +113,7 @@ def apply_command(tracker: Tracker, command: UserCommand) -> None:
         elif command.verb == "know" and command.known is not None:
             result = tracker.add_external_objects(command.known)
         elif command.verb == "correct":
-            result = tracker.correct(command.clicks, command.frame_index, command.object)
+            result = tracker.correct(command.clicks, command.frame_index, command.object, command.box)
         elif command.verb in ("undo", "uncorrect"):
             result = tracker.undo_correction(is_all=command.verb == "uncorrect")
     except CommandRejected as error:

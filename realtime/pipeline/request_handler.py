@@ -126,8 +126,8 @@ class RequestHandler:
             case ConfirmRequest():
                 command = UserCommand("confirm", object=request.object, by="request")
                 return pack_reply(object=self._execute(command))
-            case CorrectRequest(clicks, frame_index, object_id):
-                command = UserCommand("correct", object=object_id, clicks=clicks, frame_index=frame_index)
+            case CorrectRequest(clicks, frame_index, object_id, box):
+                command = UserCommand("correct", object=object_id, clicks=clicks, frame_index=frame_index, box=box)
                 return pack_reply(object=self._execute(command))
             case UndoCorrectionRequest(is_all):
                 return pack_reply(object=self._execute(UserCommand("uncorrect" if is_all else "undo")))

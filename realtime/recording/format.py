@@ -176,6 +176,7 @@ class _CommandFields(msgspec.Struct):
     seconds: float | None = None
     clicks: tuple[Click, ...] = ()
     frame: int | None = None
+    box: tuple[float, float, float, float] | None = None
 
     def to_command(self) -> UserCommand:
         known = None
@@ -184,7 +185,7 @@ class _CommandFields(msgspec.Struct):
             known = ExternalObjects(FrameKey(*self.known.frame), points)
         return UserCommand(
             self.verb, self.on, self.object, known, self.by, self.seen_ns, self.text, self.seconds, self.clicks,
-            self.frame,
+            self.frame, self.box,
         )  # fmt: skip
 
 
@@ -271,6 +272,7 @@ def _command_fields(command: UserCommand) -> dict[str, Any]:
         fields |= {"text": command.text, "seconds": command.seconds}
     if command.verb == "correct":
         fields |= {"clicks": command.clicks, "frame": command.frame_index}
+        fields |= {} if command.box is None else {"box": command.box}
     if command.known is not None:
         traces = [
             None if points is None else [points.points_px.tobytes(), points.area_px, points.known_share]

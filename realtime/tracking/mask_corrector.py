@@ -1,7 +1,7 @@
 """Corrects the shown mask by a user's clicks, which motion carries with the picture while the object is shown.
 
 Clicks continue the decoder's conversation, as in `correction_prompt`: with the gaze point that prompted the mask, and
-its logits.
+its logits. A box begins it anew: the middle of its mask takes the place of the gaze point, and of earlier clicks.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import numpy as np
 
 from engines import Floats, Prompt
 from realtime.errors import CommandRejected
+from realtime.tracking.correction_prompt import Box, find_interior_point
 from realtime.tracking.dwell.mask_points import Mapper, is_near
 from realtime.tracking.gaze.estimate import GazeEstimate
 from realtime.tracking.keyframe import Keyframe
@@ -28,7 +29,10 @@ Candidate = tuple[PromptResult, int]
 
 @dataclass(frozen=True, slots=True)
 class _CarriedClick:
-    """A click at its place in the newest frame, px. number: of the command that made it. is_support: the gaze point."""
+    """A click at its place in the newest frame, px. number: of the command that made it, 0 for the gaze point.
+
+    is_support: the gaze point, or the middle of the mask that a box made; earlier clicks do not count any more.
+    """
 
     x: float
     y: float
@@ -81,9 +85,9 @@ class MaskCorrector:
             self.reset()
         if self._object is None:
             return None
-        own = [click for click in self._clicks if not click.is_support]
+        own = [click for click in self._in_force if not click.is_support]
         return LiveCorrection(
-            max((click.number for click in own), default=0),
+            max((click.number for click in self._clicks), default=0),
             tuple((round(click.x, 1), round(click.y, 1), 1 if click.label else 0) for click in own),
         )
 
@@ -104,12 +108,46 @@ class MaskCorrector:
         if shown is None or not clicks or len(self._clicks) + len(clicks) >= MAX_CLICKS:
             raise CommandRejected(f"expected a shown object, and 1 to {MAX_CLICKS - 1} clicks on it")
         places = self._locate(clicks, frame_index)
+        self._begin(shown, object_id)
+        self._clicks += [_CarriedClick(*place, number=self._count) for place in places]
+        return self._decode(shown, keyframe, is_continued=True)
+
+    def correct_by_box(
+        self, box: Box, frame_index: int | None, shown: TrackedMask | None, object_id: int, keyframe: Keyframe | None
+    ) -> Candidate:
+        """Decode the object in a box anew, on the keyframe. box: x0, y0, x1, y1 px of a frame, see `correct`.
+
+        Raises `CommandRejected`.
+        """
+        if self._object != object_id:
+            self.reset()
+        if shown is None or len(self._clicks) + 1 >= MAX_CLICKS:
+            raise CommandRejected("expected a shown object to correct")
+        chain = self._chain_to(keyframe)
+        assert keyframe is not None
+        prompt = Prompt.box(*self._move_box(box, frame_index, chain, keyframe.size))
+        answer = self._prompter.decode_clicks(prompt, shown.prompt_result, keyframe)
+        mask = np.asarray(answer.candidates.letterbox.logits_to_picture(answer.candidates.logits[0]) > 0)
+        if not mask.any():
+            raise CommandRejected("no object was found in the box")
+        ((x, y),) = chain.to_now(np.array([find_interior_point(mask)], np.float32)).tolist()
+        self._begin(shown, object_id)
+        self._clicks.append(_CarriedClick(x, y, 1, self._count, is_support=True))
+        self._prompter.clear_mask_prompt()
+        return answer, 0
+
+    def _begin(self, shown: TrackedMask, object_id: int) -> None:
+        """Begin a correction, with the gaze point where there was none before."""
         self._object, self._onset_ns, self._count = object_id, shown.prompt_result.onset_ns, self._count + 1
         if not self._clicks:
             self._clicks = [_CarriedClick(*shown.provenance.point_px, 1, 0, is_support=True)]
         self._before.append((self._count, shown))
-        self._clicks += [_CarriedClick(*place, number=self._count) for place in places]
-        return self._decode(shown, keyframe, is_continued=True)
+
+    @property
+    def _in_force(self) -> list[_CarriedClick]:
+        """The clicks since the last box, after the middle of its mask; without a box, all."""
+        begin = max((k for k, click in enumerate(self._clicks) if click.is_support), default=0)
+        return self._clicks[begin:]
 
     def undo(self, shown: TrackedMask | None, keyframe: Keyframe | None, *, is_all: bool) -> Candidate:
         """Take back the last clicks, or all of them, and return the mask without them.
@@ -122,7 +160,10 @@ class MaskCorrector:
         self._before = [each for each in self._before if each[0] < number]
         self._clicks = [each for each in self._clicks if each.number < number]
         self._prompter.clear_mask_prompt()
-        if len(self._clicks) > 1 and self._motion.chain(before.provenance.keyframe.index) is None:
+        if (
+            max((click.number for click in self._clicks), default=0)
+            and self._motion.chain(before.provenance.keyframe.index) is None
+        ):
             return self._decode(shown, keyframe, is_continued=False)
         if not self.is_active:
             self._clicks = []
@@ -148,6 +189,22 @@ class MaskCorrector:
         places = chain.to_now(np.array([click[:2] for click in clicks], np.float32)).tolist()
         return [(x, y, click[2]) for (x, y), click in zip(places, clicks, strict=True)]
 
+    def _move_box(
+        self, box: Box, frame_index: int | None, chain: FlowChain, size: tuple[int, int]
+    ) -> tuple[float, float, float, float]:
+        """Move a box to the keyframe as most of its points move; of (width, height), the part inside the picture."""
+        x0, y0, x1, y1 = box
+        grid: list[Click] = [
+            (x, y, 1) for y in np.linspace(y0, y1, 5).tolist() for x in np.linspace(x0, x1, 5).tolist()
+        ]
+        places = np.array([place[:2] for place in self._locate(grid, frame_index)], np.float32)
+        shifts = chain.to_then(places) - np.array([place[:2] for place in grid], np.float32)
+        known = shifts[np.isfinite(shifts).all(1)]
+        shift = np.median(known, 0) if len(known) else np.zeros(2)
+        moved = np.clip(np.array([(x0, y0), (x1, y1)]) + shift, 0, np.array(size) - 1)
+        (x0, y0), (x1, y1) = moved.tolist()
+        return x0, y0, x1, y1
+
     def should_keep(
         self, estimate: GazeEstimate | None, shown: TrackedMask | None, frame_size: tuple[int, int]
     ) -> bool:
@@ -162,17 +219,18 @@ class MaskCorrector:
 
         A mask is prompted again with these alone: a click on the background is in the way where the object has moved.
         """
-        kept = [] if shown is None else [each for each in self._clicks if each.is_consistent(shown.mask, frame_size)]
+        kept = [] if shown is None else [each for each in self._in_force if each.is_consistent(shown.mask, frame_size)]
         return np.array([(each.x, each.y) for each in kept], np.float32).reshape(-1, 2), [each.label for each in kept]
 
     def _decode(self, shown: TrackedMask, keyframe: Keyframe | None, *, is_continued: bool) -> Candidate:
         """Decode all clicks on a keyframe, with the logits of the shown mask where it was decoded there."""
         chain = self._chain_to(keyframe)
         assert keyframe is not None
-        places = chain.to_then(np.array([(click.x, click.y) for click in self._clicks], np.float32))
+        clicks = self._in_force
+        places = chain.to_then(np.array([(click.x, click.y) for click in clicks], np.float32))
         places = np.clip(places, 0, np.array(keyframe.size, np.float32) - 1)
         result = shown.prompt_result
         logits = result.candidates.logits[shown.index] if is_continued and result.keyframe is keyframe else None
-        prompt = Prompt(places, np.array([click.label for click in self._clicks], np.int8), mask_logits=logits)
+        prompt = Prompt(places, np.array([click.label for click in clicks], np.int8), mask_logits=logits)
         self._prompter.clear_mask_prompt()
         return self._prompter.decode_clicks(prompt, result, keyframe), 0

@@ -227,9 +227,11 @@ class MaskPrompter:
         return replace(answer, candidates=candidates, decode_ns=decode_ns, has_box=False)
 
     def decode_clicks(self, prompt: Prompt, answer: PromptResult, keyframe: Keyframe) -> PromptResult:
-        """Decode a user's clicks on the object of a result; `prompt` is of a keyframe that may be newer."""
+        """Decode a user's clicks on the object of a result, or a box; `prompt` is of a keyframe that may be newer."""
         candidates, decode_ns = self._decode(keyframe, prompt)
-        x, y = map(float, prompt.points_px[int(np.argmax(prompt.labels))])
+        box = prompt.box_px
+        place = prompt.points_px[int(np.argmax(prompt.labels))] if box is None else (box[:2] + box[2:]) / 2
+        x, y = map(float, place)
         return replace(
             answer, keyframe=keyframe, keyframe_px=(x, y), candidates=candidates, decode_ns=decode_ns, voters=(),
             has_box=False, box_px=None, named_boxes=(), named=(),

@@ -22,6 +22,7 @@ from dataclasses import replace
 from engines import Decoder
 from engines.recognition.base import WordQuery
 from realtime.errors import CommandRejected
+from realtime.tracking.correction_prompt import Box
 from realtime.tracking.dwell.mask_points import map_together
 from realtime.tracking.gaze.estimate import GazeEstimate
 from realtime.tracking.gaze.gaze_filter import GazeFilter
@@ -254,16 +255,21 @@ class Tracker:
         self._overrides = replace(self._overrides, is_held=on)
         return shown
 
-    def correct(self, clicks: Sequence[Click], frame_index: int | None = None, object_id: int | None = None) -> int:
+    def correct(
+        self, clicks: Sequence[Click], frame_index: int | None = None, object_id: int | None = None,
+        box: Box | None = None,
+    ) -> int:  # fmt: skip
         """Correct the shown mask by clicks on the object or the background, and return the object's id.
 
         They stay in force while the object is shown, and are carried with the picture. frame_index: the frame in whose
-        pixels they are; None: the newest. Raises `CommandRejected` when nothing is shown, or another object than
+        pixels they are; None: the newest. box: x0, y0, x1, y1 there, in place of clicks: begin anew with the object in
+        it. Raises `CommandRejected` when nothing is shown, or another object than
         `object_id`, or where the frame is not known any more.
         """
         shown_id = self._shown.check_shown(object_id)
-        found = self._corrector.correct(clicks, frame_index, self._shown.mask, shown_id, self._keyframe)
-        self._show_corrected(found)
+        where = frame_index, self._shown.mask, shown_id, self._keyframe
+        corrector = self._corrector
+        self._show_corrected(corrector.correct_by_box(box, *where) if box else corrector.correct(clicks, *where))
         return shown_id
 
     def undo_correction(self, *, is_all: bool = False) -> int:

@@ -87,23 +87,26 @@ class LiveHandler(PageHandler):
                 self._input.eyes.change_calibration(self._page, on)
             case WordChange(text):
                 self._set_word(text)
-            case CorrectionRequest(kind="click"):
+            case CorrectionRequest(kind="click" | "box"):
                 self._correct(message)
             case SeekRequest() | RedoRequest() | PrepareRequest() | CorrectionRequest():
-                raise PageError("this page is live; it cannot seek, redo, or correct by more than clicks")
+                raise PageError("this page is live; it cannot seek, redo, or correct by more than clicks and boxes")
 
     def _correct(self, request: CorrectionRequest) -> None:
-        """Correct the shown mask by a click into frame `n`, and show a notice where that is refused."""
+        """Correct the shown mask by a click or box in frame `n`, and show a notice where that is refused."""
         size = self._broadcaster.frame_size
         if size is None:
             return
-        x, y = ((share * side - 0.5) for share, side in zip(request.places[0], size, strict=True))
+        (x, y), *others = ((u * size[0] - 0.5, v * size[1] - 0.5) for u, v in request.places)
 
         def report(result: Any) -> None:
             if isinstance(result, CommandRejected):
                 self._show_notice(f"Not corrected: {result}.")
 
         command = UserCommand("correct", object=request.object or None, clicks=((x, y, 1 if request.on else 0),))
+        if request.kind == "box":
+            ((x1, y1),) = others[:1]
+            command = replace(command, clicks=(), box=(min(x, x1), min(y, y1), max(x, x1), max(y, y1)))
         self._input.commands.put(replace(command, frame_index=request.n, reply=report))
 
     def on_binary(self, data: bytes, received_ns: int) -> None:

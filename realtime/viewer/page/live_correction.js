@@ -1,4 +1,4 @@
-// Corrects the shown mask of a run: clicks on the picture, or at a crosshair, become commands to the server.
+// Corrects the shown mask of a run: clicks and boxes on the picture, or at a crosshair, become commands to the server.
 
 import { CorrectionTool } from "./correction_tool.js";
 import { drawCorrection } from "./correction_marks.js";
@@ -15,9 +15,8 @@ export class LiveCorrection {
       onChange: () => this.refresh(),
       getTarget: () => this.target?.object ?? 0,
       send: (request) => connection.send({ ...request, n: state.latest?.header.frame.index ?? 0 }),
-    }, ["add", "remove"]);
-    $("correct-add").onclick = () => this.tool.choose("add");
-    $("correct-remove").onclick = () => this.tool.choose("remove");
+    }, ["add", "remove", "box"]);
+    for (const tool of this.tool.tools) $(`correct-${tool}`).onclick = () => this.tool.choose(tool);
   }
 
   get isOn() {
@@ -41,19 +40,19 @@ export class LiveCorrection {
   }
 
   refresh() {
-    const { isOn, tool } = this.tool;
+    const { isOn, tool, tools } = this.tool;
     $("correction").hidden = !isOn;
     document.querySelector('[data-verb="correct"]').setAttribute("aria-pressed", String(isOn));
-    $("correct-add").setAttribute("aria-pressed", String(tool === "add"));
-    $("correct-remove").setAttribute("aria-pressed", String(tool === "remove"));
+    for (const each of tools) $(`correct-${each}`).setAttribute("aria-pressed", String(each === tool));
     this.handlers.onChange();
   }
 
   /** Handles a key of the mode; false for another. */
   onKey(event) {
-    if (!this.isOn) return false;
     const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+    if (!this.isOn || key === "x") return false; // X ends the mode
     if (key === "Escape") this.toggle(false);
+    else if (key === "d") this.tool.choose("box");
     else if (key === "u") this.connection.send({ t: "command", verb: "undo" });
     else return this.tool.onKey(key, event);
     return true;

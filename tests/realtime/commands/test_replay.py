@@ -67,6 +67,8 @@ def live(clip, tmp_path_factory):
                 robot.confirm()
             with suppress(WireError):
                 robot.correct([scene.centre(0)])
+            with suppress(WireError):
+                robot.correct(box=(10, 10, 300, 200))
             robot.set_word("ball", seconds=60)
             eventually(lambda: view.masks() > 30, "masks")
             robot.release()

@@ -43,6 +43,13 @@ def test_each_correction_is_written_once_and_taken_back_with_its_number(tmp_path
     assert (event.source, event.gaze, event.size) == ("live", (16.0, 24.0, 8.0), (64, 48))
 
 
+def test_a_box_alone_is_written(tmp_path):
+    path = tmp_path / "run.mcap"
+    LiveCorrectionWriter(lambda: path).handle(result(2, 4, LiveCorrection(1, ())))
+    (event,) = load_answers(path)[1].corrections
+    assert (event.object, event.points) == (4, ())
+
+
 def test_without_a_recording_nothing_is_written(tmp_path):
     writer = LiveCorrectionWriter(lambda: None)
     writer.on_mask(result(1, 4, LiveCorrection(1, (CLICK,))))

@@ -39,8 +39,8 @@ class Tracker:
     def set_word(self, query, seconds):
         self.calls.append(("set_word", query, seconds))
 
-    def correct(self, clicks, frame_index, object_id):
-        self.calls.append(("correct", clicks, frame_index, object_id))
+    def correct(self, clicks, frame_index, object_id, box):
+        self.calls.append(("correct", clicks, frame_index, object_id, box))
         return 4
 
     def undo_correction(self, *, is_all):
@@ -72,7 +72,7 @@ def test_each_steering_verb_is_one_call():
         ("confirm", "key", None, None),
         ("set_word", None, None),
         ("add_external_objects", KNOWN),
-        ("correct", (), None, None),
+        ("correct", (), None, None, None),
         ("undo_correction", False),
         ("undo_correction", True),
     ]

@@ -41,7 +41,12 @@ MEANS = st.sampled_from(["key", "request", "pinch"])
 CONFIRMS = st.builds(UserCommand, st.just("confirm"), object=st.none() | NS, by=MEANS, seen_ns=st.none() | NS)
 CLICKS = st.lists(st.tuples(REAL, REAL, st.sampled_from([0, 1])), max_size=3).map(tuple)
 CORRECTIONS = st.builds(
-    UserCommand, st.just("correct"), object=st.none() | NS, clicks=CLICKS, frame_index=st.none() | NS
+    UserCommand,
+    st.just("correct"),
+    object=st.none() | NS,
+    clicks=CLICKS,
+    frame_index=st.none() | NS,
+    box=st.none() | st.tuples(REAL, REAL, REAL, REAL),
 )
 COMMANDS = st.builds(UserCommand, st.sampled_from(USER_VERBS), st.booleans()) | CONFIRMS | CORRECTIONS
 CLOCK = st.lists(NS, max_size=5).map(tuple)

@@ -105,3 +105,41 @@ def test_the_same_clicks_give_the_same_masks():
     for one, other in zip(play(), play(), strict=True):
         assert (one is None) == (other is None)
         assert one is None or one.mask is None or np.array_equal(one.mask, other.mask)
+
+
+@pytest.mark.parametrize("age", [1, 4])
+def test_a_box_begins_anew_moves_with_its_object_and_is_taken_back(age):
+    world = Ringed(age=age, speed=2.0)
+    free = world.run(WITHIN)
+    world.tracker.hold(True)
+    world.tracker.correct([(*on_ring(world.index - 1, 2.0), 0)])
+    clicked = world.run(3)
+    boxed_frame = world.index - 3
+    (x, y), r = scene.centre(boxed_frame, 2.0), scene.RADIUS + 1
+    assert world.tracker.correct([], boxed_frame, free.object, (x - r, y - r, x + r, y + r)) == free.object
+    for index, track in world.play(16):
+        result = track.result
+        assert scene.iou(result.mask, scene.truth(index, 2.0)) > 0.7, index
+        assert (result.object, result.corrected.number, result.corrected.clicks) == (free.object, 2, ())
+    world.tracker.correct([(*on_ring(world.index - 1, 2.0), 1)])
+    assert [click[2] for click in world.run(2).corrected.clicks] == [1], "those before the box do not count"
+    world.tracker.undo_correction()
+    assert world.run(2).corrected.clicks == ()
+    world.tracker.undo_correction()
+    again = world.run(2)
+    assert ([click[2] for click in again.corrected.clicks], again.corrected.number) == ([0], 1)
+    world.tracker.undo_correction()
+    assert area(clicked) != area(world.run(2))
+
+
+@pytest.mark.parametrize(
+    ("box", "frame_index", "reason"),
+    [((500.0, 5.0, 600.0, 9.0), None, "outside the picture"), ((5.0, 5.0, 9.0, 9.0), 10_000, "frame 10000")],
+)
+def test_boxes_that_cannot_be_used_change_nothing(box, frame_index, reason):
+    world = World(age=2, speed=0.0)
+    before = world.run(WITHIN)
+    with pytest.raises(CommandRejected, match=reason):
+        world.tracker.correct([], frame_index, None, box)
+    after = world.run(2)
+    assert (after.corrected, area(after)) == (None, area(before))
