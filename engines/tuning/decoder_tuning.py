@@ -1,10 +1,10 @@
 """Tunes the mask decoder, or its IoU head and output tokens, on masks that people corrected.
 
-Loss: focal (Lin et al., 2017) and dice of the best of the three masks, as SAM was trained, and the squared error of the
-predicted IoUs. A tuned decoder forgets: every step also keeps the old decoder's answer at points that were not labelled
-(Li and Hoiem, "Learning without Forgetting", 2016), and held-out examples decide when to stop. Then the weights are
-averaged with the old ones (Wortsman et al., "Robust fine-tuning of zero-shot models", 2022), as far as other pictures
-demand it.
+Loss: focal (Lin et al., 2017) and dice of the best of the three masks, or of the first one where clicks correct a mask,
+as SAM was trained, and the squared error of the predicted IoUs. A tuned decoder forgets: every step also keeps the old
+decoder's answer at points that were not labelled (Li and Hoiem, "Learning without Forgetting", 2016), and held-out
+examples decide when to stop. Then the weights are averaged with the old ones (Wortsman et al., "Robust fine-tuning of
+zero-shot models", 2022), as far as other pictures demand it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class DecoderExample:
 
     keys: (M, 256), see `SamEncoder.keys`. tokens_px: (rows, columns) of the picture in tokens. tokens, absent: (N, 256)
     and (N,), of the prompt. mask: (4 rows, 4 columns). kept: tokens and absent of other prompts on the picture, whose
-    answers shall stay.
+    answers shall stay. is_correction: the prompt corrects a mask, which `keys` include: the first mask answers it.
     """
 
     keys: Floats = field(repr=False)
@@ -45,6 +45,7 @@ class DecoderExample:
     absent: Floats = field(repr=False)
     mask: Mask = field(repr=False)
     kept: tuple[Floats, Floats] | None = field(default=None, repr=False)
+    is_correction: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +119,8 @@ def measure_choice(decoder: TrainableDecoder, examples: Sequence[DecoderExample]
     for each in examples:
         with torch.no_grad():
             logits, predicted = _decode(decoder, each, each.tokens[None], each.absent[None])
-        mask = logits[0, 1 + int(predicted[0, 1:].argmax())].numpy() > 0
+        chosen = 0 if each.is_correction else 1 + int(predicted[0, 1:].argmax())
+        mask = logits[0, chosen].numpy() > 0
         ious.append(float((mask & each.mask).sum() / max((mask | each.mask).sum(), 1)))
     return float(np.mean(ious))
 
@@ -148,7 +150,8 @@ def _compute_loss(decoder: TrainableDecoder, example: DecoderExample) -> Tensor:
     dice = 1 - (2 * (inside * truth).sum((1, 2)) + 1) / (inside.sum((1, 2)) + truth.sum() + 1)
     masks = logits.detach() > 0
     iou = (masks & (truth > 0)).sum((1, 2)) / (masks | (truth > 0)).sum((1, 2)).clamp_min(1)
-    return (FOCAL_WEIGHT * focal + dice)[1:].min() + nnf.mse_loss(predicted, iou.float())
+    losses = FOCAL_WEIGHT * focal + dice
+    return (losses[0] if example.is_correction else losses[1:].min()) + nnf.mse_loss(predicted, iou.float())
 
 
 def _compute_change(decoder: TrainableDecoder, old: TrainableDecoder, example: DecoderExample) -> Tensor:

@@ -116,3 +116,16 @@ class TrainableDecoder:
             x = self._linear(x, f"{PREFIX}{name}.layers.{index}")
             x = x.relu() if index < 2 else x
         return x
+
+
+def encode_mask_prompt(arrays: Mapping[str, Floats], logits: Floats, tokens_px: tuple[int, int]) -> Floats:
+    """Encode the (256, 256) logits of an earlier mask as (M, 256), to add to the keys of a picture without a mask."""
+    name, x = "prompt_encoder.mask_downscaling", torch.from_numpy(np.array(logits, np.float32))[None, None]
+    weights = {key: torch.tensor(np.asarray(value)) for key, value in arrays.items() if key.startswith(name)}
+    for part in (0, 3):
+        x = nnf.conv2d(x, weights[f"{name}.{part}.weight"], weights[f"{name}.{part}.bias"], 2)
+        norm, bias = (weights[f"{name}.{part + 1}.{kind}"] for kind in ("weight", "bias"))
+        x = nnf.gelu(nnf.layer_norm(x.permute(0, 2, 3, 1), norm.shape, norm, bias, 1e-6)).permute(0, 3, 1, 2)
+    x = nnf.conv2d(x, weights[f"{name}.6.weight"], weights[f"{name}.6.bias"])[0].permute(1, 2, 0)
+    no_mask = np.asarray(arrays["prompt_encoder.no_mask_embed.weight"], np.float32)
+    return np.asarray(pool_blocks(x.numpy(), *tokens_px).reshape(-1, WIDTH) - no_mask, np.float32)

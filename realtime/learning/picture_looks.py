@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from engines import Decoder, Embedding, Encoder, Image, Mask, Prompt
 from realtime.learning.coco_pictures import LabelledObject, LabelledPicture
 from realtime.learning.looks import FixationChoice, LabelledLook, describe_choice, hash_texts, label_choice
-from realtime.tracking.hypotheses import make_hypotheses
+from realtime.tracking.hypotheses import Hypothesis, make_hypotheses
 from realtime.tracking.mask_selection import SelectionSettings, compute_evidence
 from realtime.tracking.prompter import PrompterSettings, place_voter
 
@@ -55,16 +56,36 @@ def simulate_gaze(mask: Mask, error_px: float, rng: np.random.Generator) -> tupl
     )
 
 
+def find_error_click(truth: Mask, mask: Mask) -> tuple[float, float, Literal[0, 1]] | None:
+    """Find the deepest point of the largest region in which a mask is wrong, px, and 1 where it is of the object.
+
+    A person is assumed to click there, as in the training of SAM (Kirillov et al., 2023). None for equal masks.
+    """
+    count, labels, stats, _ = cv2.connectedComponentsWithStats((truth ^ mask).astype(np.uint8), connectivity=8)
+    if count < 2:
+        return None
+    x, y = find_middle(labels == 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA])))
+    return x, y, 1 if truth[int(y), int(x)] else 0
+
+
+def find_hypotheses(
+    decoder: Decoder, embedding: Embedding, point_px: tuple[float, float], radius_px: float,
+    fixations: PictureFixations,
+) -> list[Hypothesis]:  # fmt: skip
+    """Decode a fixation on an encoded picture as the tracker does without motion, in no order."""
+    size, voters = (embedding.letterbox.width, embedding.letterbox.height), fixations.prompter.voters
+    points = [point_px, *(place_voter(point_px, radius_px, size, k, voters) for k in range(voters))]
+    found = decoder.decode(embedding, [Prompt.click(*point) for point in points])
+    answers = list(zip(points, found, strict=True))
+    return make_hypotheses(answers, point_px, fixations.selection.gaze_radii * radius_px)
+
+
 def choose_on_picture(
     decoder: Decoder, embedding: Embedding, image: Image, point_px: tuple[float, float], radius_px: float,
     place: str, fixations: PictureFixations,
 ) -> FixationChoice:  # fmt: skip
-    """Decode a fixation on an encoded picture as the tracker does without motion, ranked by the settings."""
-    size, voters = (image.shape[1], image.shape[0]), fixations.prompter.voters
-    points = [point_px, *(place_voter(point_px, radius_px, size, k, voters) for k in range(voters))]
-    found = decoder.decode(embedding, [Prompt.click(*point) for point in points])
-    answers = list(zip(points, found, strict=True))
-    hypotheses = make_hypotheses(answers, point_px, fixations.selection.gaze_radii * radius_px)
+    """Describe the hypotheses of a fixation on an encoded picture, ranked by the settings."""
+    hypotheses = find_hypotheses(decoder, embedding, point_px, radius_px, fixations)
     order = np.argsort(-compute_evidence(hypotheses, fixations.selection), kind="stable")
     return describe_choice([hypotheses[k] for k in order.tolist()], fixations.selection, place, image)
 

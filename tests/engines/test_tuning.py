@@ -18,7 +18,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("openvino")
 
 from engines.tuning.decoder_tuning import DecoderExample, TuningSettings, tune_decoder  # noqa: E402
-from engines.tuning.trainable_decoder import TrainableDecoder  # noqa: E402
+from engines.tuning.trainable_decoder import TrainableDecoder, encode_mask_prompt  # noqa: E402
 from tests.realtime import scene  # noqa: E402
 
 
@@ -41,12 +41,20 @@ def make_example(encoder, index, prompt=None):
     return embedding, DecoderExample(encoder.keys(embedding), (rows, columns), tokens[0], absent[0], mask)
 
 
-def test_the_decoder_that_learns_is_that_of_the_graphs(engine, weights_folder):
+@pytest.mark.parametrize("is_correction", [False, True])
+def test_the_decoder_that_learns_is_that_of_the_graphs(engine, weights_folder, is_correction):
     _, encoder, decoder = engine
+    arrays = read_arrays(weights_folder, "mobile_sam")
     prompt = Prompt.click(*scene.centre(3))
     embedding, example = make_example(encoder, 3, prompt)
+    if is_correction:
+        (before,) = decoder.decode(embedding, [prompt])
+        points, labels = np.array([scene.centre(3), (20, 20)], np.float32), np.array([1, 0], np.int8)
+        prompt = Prompt(points, labels, mask_logits=before.logits[2])
+        _, example = make_example(encoder, 3, prompt)
+        example = replace(example, keys=example.keys + encode_mask_prompt(arrays, before.logits[2], example.tokens_px))
     (wanted,) = decoder.decode(embedding, [prompt])
-    trainable = TrainableDecoder(read_arrays(weights_folder, "mobile_sam"), "decoder")
+    trainable = TrainableDecoder(arrays, "decoder")
     with torch.no_grad():
         logits, iou = trainable.decode(
             torch.from_numpy(example.keys), torch.from_numpy(example.tokens[None]),
@@ -57,9 +65,11 @@ def test_the_decoder_that_learns_is_that_of_the_graphs(engine, weights_folder):
     assert np.abs(iou[0].numpy() - wanted.predicted_iou).max() < 1e-4
 
 
-def test_tuning_learns_a_mask_and_an_engine_runs_what_was_learned(engine, weights_folder, tmp_path):
+@pytest.mark.parametrize("is_correction", [False, True])
+def test_tuning_learns_a_mask_and_an_engine_runs_what_was_learned(engine, weights_folder, tmp_path, is_correction):
     settings, encoder, decoder = engine
     embedding, example = make_example(encoder, 3)
+    example = replace(example, is_correction=is_correction)
     arrays = read_arrays(weights_folder, "mobile_sam")
     chosen = TuningSettings(rate=3e-4, epochs=4, batch=1)
     tuned, epoch = tune_decoder(arrays, "decoder", [example], [example], chosen, lambda done, total: True)
@@ -74,7 +84,8 @@ def test_tuning_learns_a_mask_and_an_engine_runs_what_was_learned(engine, weight
     height, width = example.mask.shape
 
     def best_iou(candidates):
-        masks = candidates.logits[1:, :height, :width] > 0
+        answers = candidates.logits[:1] if is_correction else candidates.logits[1:]
+        masks = answers[:, :height, :width] > 0
         return max(float((m & example.mask).sum() / max((m | example.mask).sum(), 1)) for m in masks)
 
     assert best_iou(other[1].decode(again, [prompt])[0]) > best_iou(decoder.decode(embedding, [prompt])[0])

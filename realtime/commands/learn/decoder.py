@@ -25,9 +25,16 @@ from realtime.learning.adapter import AdapterInfo, Part, save_adapter
 from realtime.learning.coco_pictures import LabelledPicture
 from realtime.learning.gate import ChoiceFigures, judge, measure_choice
 from realtime.learning.looks import LabelledLook, hash_texts
-from realtime.learning.picture_looks import PictureFixations, choose_on_pictures, label_pictures, list_fixations
+from realtime.learning.picture_looks import (
+    PictureFixations,
+    choose_on_pictures,
+    find_error_click,
+    label_pictures,
+    list_fixations,
+)
 from realtime.learning.report import write_report
 from realtime.session.engine import open_engine
+from realtime.tracking.correction_prompt import make_correction_prompt
 
 if TYPE_CHECKING:
     from engines.tuning.decoder_tuning import DecoderExample
@@ -35,6 +42,8 @@ if TYPE_CHECKING:
 MIN_OBJECTS = 30
 """Fewer right masks than these teach a decoder nothing that holds elsewhere; a hundred are better."""
 PARTS_OF_FIVE = {"test": (0,), "stop": (1,), "train": (2, 3, 4)}
+CLICKS = 2
+"""Corrections of each mask that are learned, too: otherwise a tuned decoder is corrected worse than the old one."""
 KEPT_POINTS = 2
 """Points of each picture whose old answers are kept."""
 RATES = {"iou": 2e-4, "decoder": 3e-5}
@@ -70,9 +79,11 @@ def learn_decoder(
         progress.show_steps(done, total, "encoding")
         return go_on()
 
+    arrays = read_arrays(weights.model_folder(settings.model, root=reader.config.models), settings.model)
+    maker = _ExampleMaker(encoder, decoder, arrays)
     before = _measure((encoder, decoder), parts.test, fixations, show)
-    train, stop = (_make_examples(encoder, each, fixations, show) for each in (parts.train, parts.stop))
-    others = _make_examples(encoder, load_bundled_pictures(REHEARSED_FRAMES), replace(fixations, repeats=1), show)
+    train, stop = (maker.make_all(each, fixations, show) for each in (parts.train, parts.stop))
+    others = maker.make_all(load_bundled_pictures(REHEARSED_FRAMES), replace(fixations, repeats=1), show)
     if before is None or train is None or stop is None or others is None:
         return None
 
@@ -80,7 +91,6 @@ def learn_decoder(
         progress.show_steps(done, total, f"learning the {part}")
         return go_on()
 
-    arrays = read_arrays(weights.model_folder(settings.model, root=reader.config.models), settings.model)
     tuned, epoch = tune_decoder(arrays, part, train, stop, TuningSettings(rate=RATES[part]), on_step)
     if not epoch:
         if not go_on():
@@ -93,8 +103,9 @@ def learn_decoder(
     after = _measure_tuned(reader, part, tuned, parts.test, fixations, progress)
     verdict = judge(before, after, OWN)
     learned_from = [*parts.train, *parts.stop]
+    count = sum(not each.is_correction for each in (*train, *stop))
     info = describe_adapter(
-        reader, part, verdict, answers={"corrected": len(train) + len(stop)}, visits=len(learned_from),
+        reader, part, verdict, answers={"corrected": count}, visits=len(learned_from),
         groups=(_name_group(picture) for picture in learned_from),
     )  # fmt: skip
     page = write_report(info, verdict, (), measure_loop(reader.states), None)
@@ -159,26 +170,62 @@ def _measure_tuned(
                 each.close()
 
 
-def _make_examples(
-    encoder: SamEncoder, pictures: Sequence[LabelledPicture], fixations: PictureFixations,
-    show: Callable[[int, int], bool],
-) -> list[DecoderExample] | None:  # fmt: skip
-    from engines.tuning.decoder_tuning import DecoderExample
+@dataclass(frozen=True, slots=True)
+class _ExampleMaker:
+    """Makes examples with an engine. arrays: the weights of its model."""
 
-    examples: list[DecoderExample] = []
-    for number, picture in enumerate(pictures):
-        if not show(number, len(pictures)):
-            return None
-        image = picture.load()
-        embedding, content = encoder.encode(image), hash_texts([image.tobytes()])
-        keys, graph = encoder.keys(embedding), EncoderGraph.of(embedding.letterbox)
-        rng = np.random.default_rng(int(content, 16))
-        for each, point, _ in list_fixations(picture, image.shape[1], fixations, content):
-            tokens, absent = encoder.tokens(embedding.letterbox, [Prompt.click(*point)])
-            kept = encoder.tokens(embedding.letterbox, _draw_prompts(image, rng))
-            mask = fit_mask(each.mask, embedding, graph)
-            examples.append(DecoderExample(keys, graph.tokens, tokens[0], absent[0], mask, kept))
-    return examples
+    encoder: SamEncoder
+    decoder: Decoder
+    arrays: Mapping[str, Floats]
+
+    def make_all(
+        self, pictures: Sequence[LabelledPicture], fixations: PictureFixations, show: Callable[[int, int], bool]
+    ) -> list[DecoderExample] | None:
+        """Make examples of every object of some pictures; None where it was stopped."""
+        examples: list[DecoderExample] = []
+        for number, picture in enumerate(pictures):
+            if not show(number, len(pictures)):
+                return None
+            image = picture.load()
+            embedding, content = self.encoder.encode(image), hash_texts([image.tobytes()])
+            rng, corrected = np.random.default_rng(int(content, 16)), set()
+            for each, point, _ in list_fixations(picture, image.shape[1], fixations, content):
+                kept = self.encoder.tokens(embedding.letterbox, _draw_prompts(image, rng))
+                examples.append(self.make(embedding, Prompt.click(*point), each.mask, kept))
+                if each.name not in corrected:
+                    examples += self.make_corrections(embedding, point, each.mask)
+                corrected.add(each.name)
+        return examples
+
+    def make(
+        self, embedding: Embedding, prompt: Prompt, mask: Mask, kept: tuple[Floats, Floats] | None = None
+    ) -> DecoderExample:
+        """Make one example, of a correction where the prompt has a mask."""
+        from engines.tuning.decoder_tuning import DecoderExample
+        from engines.tuning.trainable_decoder import encode_mask_prompt
+
+        keys, graph = self.encoder.keys(embedding), EncoderGraph.of(embedding.letterbox)
+        is_correction = prompt.mask_logits is not None
+        if prompt.mask_logits is not None:
+            keys = keys + encode_mask_prompt(self.arrays, prompt.mask_logits, graph.tokens)
+        tokens, absent = self.encoder.tokens(embedding.letterbox, [prompt])
+        fitted = fit_mask(mask, embedding, graph)
+        return DecoderExample(keys, graph.tokens, tokens[0], absent[0], fitted, kept, is_correction)
+
+    def make_corrections(self, embedding: Embedding, point: tuple[float, float], truth: Mask) -> list[DecoderExample]:
+        """Make examples of clicks into the largest error, each on the mask before, beginning with a gaze point."""
+        (found,) = self.decoder.decode(embedding, [Prompt.click(*point)])
+        logits, clicks, examples = found.logits[found.best_index], [], []
+        for _ in range(CLICKS):
+            mask = np.asarray(embedding.letterbox.logits_to_picture(logits) > 0)
+            click = find_error_click(truth, mask)
+            if click is None:
+                break
+            clicks.append(click)
+            prompt = make_correction_prompt(clicks, None, point, logits)
+            examples.append(self.make(embedding, prompt, truth))
+            logits = self.decoder.decode(embedding, [prompt])[0].logits[0]
+        return examples
 
 
 def _draw_prompts(image: Image, rng: np.random.Generator) -> list[Prompt]:
