@@ -209,7 +209,7 @@ class _Annotator:
         mask = self._corrections.read_message(self._recording, event).mask
         assert mask is not None  # as it has a box
         extra: dict[str, Any] = {
-            **self._describe(event.object, corrected), "state": event.state, "confidence": event.confidence,
+            **self._describe(event.object, corrected), "state": event.state, "score": event.confidence,
             "gaze_radius_px": event.gaze.radius, "frame_index": event.key.index, "timestamp": event.frame_s,
             "captured": format_time(event.at_ns + wall_ns),
         }  # fmt: skip

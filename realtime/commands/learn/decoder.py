@@ -84,7 +84,8 @@ def learn_decoder(
     before = _measure((encoder, decoder), parts.test, fixations, show)
     train, stop = (maker.make_all(each, fixations, show) for each in (parts.train, parts.stop))
     others = maker.make_all(load_bundled_pictures(REHEARSED_FRAMES), replace(fixations, repeats=1), show)
-    if before is None or train is None or stop is None or others is None:
+    others = [each for each in others or () if not each.is_correction]  # these would hide what the gaze alone loses
+    if before is None or train is None or stop is None or not others:
         return None
 
     def on_step(done: int, total: int) -> bool:

@@ -148,7 +148,8 @@ def test_the_data_set_is_read_by_pycocotools(tmp_path: Path, capsys: pytest.Capt
         x, y, width, height = found["bbox"]
         assert mask[y : y + height, x : x + width].sum() == found["area"] == mask.sum()
         assert names[found["category_id"]] == (LABELS.get_label(found["object"]).text or "object")
-        assert (found["predicted_iou"], found["confidence"], found["state"]) == (0.9, 0.8, "locked")
+        assert (found["predicted_iou"], found["score"], found["state"]) == (0.9, 0.8, "locked")
+        assert not {"confidence", "label", "bounding_box", "mask"} & set(found), "FiftyOne's own, which it refuses"
         assert found["point_coords"] == [[14 + 12 * (found["object"] % 4), 24.0]]
         assert found["timestamp"] == pytest.approx(100 + found["frame_index"] / 25)
         (image,) = coco.loadImgs([found["image_id"]])

@@ -1,0 +1,215 @@
+"""Measures whether a person who answers looks has less to do from round to round, as the program learns from answers.
+
+    python -m benchmarks.learning_rounds --stills STILLS --clips CLIPS [--sets NAME ...] [--part decoder] [--cache DIR]
+    python -m benchmarks.learning_rounds --draw FILE.png        # from the results
+
+A simulated person (`benchmarks.annotator`) answers looks in five rounds with what was learned until then, and after
+each round the program learns from all answers so far by the code of `gazecast learn --part ...`, with its gate: what is
+refused is not used. After each round the same person answers looks that are never learned from, with what is in use
+then; only these figures count. Only masks as the person left them are learned from, never the true ones.
+
+Every look is 20 px off in a picture of 640 px. Sets: "persons", looks at persons of the stills, other pictures
+unseen; "stills", looks at all objects, other pictures unseen; a clip's name: its first three fifths are answered,
+its last third is unseen, and what is between is left out. The order of answers is drawn by a seed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+
+from benchmarks.annotator import AnnotatorAnswer, AnnotatorLook, SimulatedAnnotator, summarize
+from benchmarks.streaming_eval.clips import load_clips
+from benchmarks.streaming_eval.embedding_cache import EmbeddingCache
+from benchmarks.streaming_eval.stills import load_stills
+from engines import EngineSettings
+from realtime.commands.learn.decoder import learn_decoder
+from realtime.commands.learn.look_reader import LookReader
+from realtime.config.schema import RunConfig
+from realtime.errors import LearningError
+from realtime.infra.progress import TerminalProgress
+from realtime.learning.adapter import save_adapter
+from realtime.learning.coco_pictures import LabelledObject, LabelledPicture
+from realtime.learning.looks import hash_texts
+from realtime.learning.picture_looks import REFERENCE_WIDTH, PictureFixations, simulate_gaze
+from realtime.media.chart import BLUE, GREEN, VERMILLION, new_figure, render
+from realtime.session.engine import apply_adapter, open_engine
+from realtime.tracking.mask_selection import make_ranker
+
+RESULTS = Path(__file__).parent / "results" / "learning_rounds.json"
+ROUNDS = 5
+ERROR_PX = 20.0
+ENGINE = EngineSettings(precision="f32", picture_side=512, decoder_threads=1)
+
+
+@dataclass(frozen=True, slots=True)
+class LookSets:
+    """Holds looks to answer, in order, and looks that are never learned from."""
+
+    answered: list[AnnotatorLook]
+    unseen: list[AnnotatorLook]
+
+
+def make_look(image: Any, mask: Any, group: str, number: int) -> AnnotatorLook:
+    rng = np.random.default_rng(int(hash_texts([group, str(number), str(mask.sum())]), 16))
+    return AnnotatorLook(image, mask, simulate_gaze(mask, ERROR_PX * image.shape[1] / REFERENCE_WIDTH, rng), group)
+
+
+def load_still_looks(root: Path, kind: str | None, looks: int) -> LookSets:
+    """Load looks at the stills' objects of a kind, or of all; two thirds of the pictures are answered."""
+    stills = load_stills(root, 0.005, 10**6, 1)
+    found: list[list[tuple[Any, Any, str]]] = [
+        [(still.picture, each.mask, still.name) for each in still.targets if kind is None or each.category == kind]
+        for still in sorted(stills, key=lambda each: hash_texts([each.name, "round"]))
+    ]
+    found = [each for each in found if each]
+    cut = round(len(found) * 2 / 3)
+    own, others = ([item for each in part for item in each] for part in (found[:cut], found[cut:]))
+    return _look_at(own, others, looks)
+
+
+def load_clip_looks(root: Path, name: str, looks: int) -> LookSets:
+    """Load looks at a clip's object: early frames are answered, late ones unseen."""
+    (clip,) = load_clips(root, [name])
+    frames = [(image, mask, name) for image, mask in zip(clip.pictures, clip.objects[0], strict=True) if mask.any()]
+    return _look_at(frames[: round(len(frames) * 0.6)], frames[-(len(frames) // 3) :], looks)
+
+
+def _look_at(own: list[Any], others: list[Any], looks: int) -> LookSets:
+    """Look at all objects alike, so often that there are enough looks; at unseen ones at least twice."""
+    answered = [make_look(*own[k * len(own) // looks], k) for k in np.random.default_rng(5).permutation(looks).tolist()]
+    count = max(2 * len(others), 60)
+    return LookSets(answered, [make_look(*others[k % len(others)], 10_000 + k) for k in range(count)])
+
+
+def annotate(
+    looks: Sequence[AnnotatorLook], adapter: Path | None, args: argparse.Namespace
+) -> tuple[list[AnnotatorAnswer], dict[str, float]]:
+    """Answer looks with what an adapter learned."""
+    config = apply_adapter(RunConfig(engine=ENGINE, adapter=adapter))
+    encoder, decoder = open_engine(config.engine, None, None, TerminalProgress())
+    with closing(encoder), closing(decoder), tempfile.TemporaryDirectory() as folder:
+        engine = EmbeddingCache(encoder, args.cache), decoder
+        fixations = PictureFixations(selection=config.tracker.choice)
+        annotator = SimulatedAnnotator(Path(folder), engine, make_ranker(config.tracker.choice), fixations)
+        answers = [annotator.answer(look) for look in looks]
+        return answers, summarize(answers, annotator.metrics)
+
+
+def learn(
+    answered: Sequence[tuple[AnnotatorLook, AnnotatorAnswer]], old: Path | None, out: Path, part: str
+) -> dict[str, Any]:
+    """Learn as `gazecast learn` does from corrected masks; writes `out` where the gate accepts."""
+    config = RunConfig(engine=ENGINE)
+    if old is not None:
+        config = apply_adapter(replace(config, adapter=old))
+    pictures = [
+        LabelledPicture(f"{k}", partial(_identity, look.image), partial(_list_mask, answer.mask, f"{k}"), look.group)
+        for k, (look, answer) in enumerate(answered) if answer.mask is not None
+    ]  # fmt: skip
+    reader = LookReader(config, TerminalProgress(), lambda: True, pictures=pictures, sources={"simulated": "rounds"})
+    begun_s = time.process_time()
+    with closing(reader):
+        try:
+            learned = learn_decoder(reader, part, TerminalProgress(), lambda: True)  # type: ignore[arg-type]
+        except LearningError as error:
+            return {"masks": len(pictures), "refused": str(error)}
+    assert learned is not None
+    verdict = learned.verdict
+    if not verdict.reason:
+        save_adapter(out, learned.info, learned.arrays)
+    return {
+        "masks": len(pictures), "refused": verdict.reason, "cpu_s": round(time.process_time() - begun_s),
+        "gate": verdict.to_fields(),
+    }  # fmt: skip
+
+
+def _identity(image: Any) -> Any:
+    return image
+
+
+def _list_mask(mask: Any, name: str) -> list[LabelledObject]:
+    return [LabelledObject(mask, name)]
+
+
+def simulate_rounds(looks: LookSets, args: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
+    adapter: Path | None = None
+    answered: list[tuple[AnnotatorLook, AnnotatorAnswer]] = []
+    rows: list[dict[str, Any]] = [{"answered": 0, **annotate(looks.unseen, None, args)[1]}]
+    print(rows[-1], flush=True)
+    size = len(looks.answered) // ROUNDS
+    for number in range(ROUNDS):
+        part = looks.answered[number * size : (number + 1) * size]
+        answers, spent = annotate(part, adapter, args)
+        answered += zip(part, answers, strict=True)
+        out = folder / f"round{number + 1}.adapter"
+        learned = learn(answered, adapter, out, args.part)
+        adapter = out if out.exists() else adapter
+        rows.append(
+            {"answered": len(answered), **annotate(looks.unseen, adapter, args)[1], "round": spent, "learned": learned}
+        )
+        print(rows[-1], flush=True)
+    return rows
+
+
+def draw(results: dict[str, Any], file: Path) -> None:
+    """Draw seconds and corrections of unseen looks by round."""
+    figure = new_figure(900, 380)
+    for k, (key, label) in enumerate((("seconds", "simulated seconds a mask"), ("corrections", "corrections a mask"))):
+        axes = figure.add_subplot(1, 2, k + 1)
+        for (name, rows), colour in zip(results["sets"].items(), (BLUE, VERMILLION, GREEN, "#CC79A7"), strict=False):
+            axes.plot([row[key] for row in rows], "o-", color=colour, label=f"{name}, {rows[-1]['looks']} unseen looks")
+        axes.set_xlabel("rounds of answers")
+        axes.set_ylim(bottom=0)
+        axes.set_title(label)
+        if not k:
+            axes.legend(frameon=False)
+    figure.tight_layout()
+    cv2.imwrite(str(file), render(figure))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--stills", type=Path)
+    parser.add_argument("--clips", type=Path)
+    parser.add_argument("--sets", nargs="*", default=["persons", "stills", "libby", "dance-twirl"])
+    parser.add_argument("--part", choices=("decoder", "iou"), default="decoder")
+    parser.add_argument("--looks", type=int, default=160, help="of each set, in five rounds")
+    parser.add_argument("--cache", type=Path, metavar="DIR", help="keep embeddings here")
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--draw", type=Path, metavar="FILE.png")
+    args = parser.parse_args()
+    results = json.loads(args.out.read_text()) if args.out.exists() else {"sets": {}}
+    if args.stills is not None and args.clips is not None:
+        cv2.setNumThreads(1)
+        torch.set_num_threads(1)
+        for name in args.sets:
+            is_still = name in ("persons", "stills")
+            looks = (
+                load_still_looks(args.stills, "person" if name == "persons" else None, args.looks)
+                if is_still else load_clip_looks(args.clips, name, args.looks)
+            )  # fmt: skip
+            with tempfile.TemporaryDirectory() as folder:
+                rows = simulate_rounds(looks, args, Path(folder))
+            results["sets"][name] = rows
+            results |= {"date": datetime.now(UTC).isoformat(timespec="minutes"), "part": args.part}
+            args.out.write_text(json.dumps(results, indent=1) + "\n")
+    if args.draw is not None:
+        draw(results, args.draw)
+
+
+if __name__ == "__main__":
+    main()
