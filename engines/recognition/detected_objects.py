@@ -16,6 +16,8 @@ MIN_IOU = 0.5
 MIN_WORD_SCORE = 0.1
 """A box with a lower score of a word is no region of that word."""
 MAX_REGIONS = 24
+MAX_OVERLAP = 0.5
+"""Boxes that a word fits with a higher IoU are of one object, whatever else they may be: the surest is its region."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,14 +64,14 @@ class DetectedObjects:
         if not candidates or not query.is_known:
             return ()
         scores = self._score_code(np.array([each.scores for each in candidates]), query)
-        found = []
+        found: list[WordRegion] = []
         for k in np.argsort(-scores, kind="stable").tolist():
             if scores[k] < MIN_WORD_SCORE:
                 break
             box: Box | None = candidates[k].box_px
             if self.displacement is not None and self.candidates and box is not None:
                 box = move_box(box, self.displacement, self.size)
-            if box is not None:
+            if box is not None and all(measure_box_iou(box, each.box_px) <= MAX_OVERLAP for each in found):
                 found.append(WordRegion(box, float(scores[k])))
         return tuple(found[:MAX_REGIONS])
 

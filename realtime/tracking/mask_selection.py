@@ -56,8 +56,8 @@ class SelectionSettings:
         average, and wearable trackers are often off by more.
     fate: weight of the change of motion along the edge, see `realtime.tracking.motion.common_fate.measure_common_fate`.
     fate_s: times over which that motion is measured, s; what an object does in one of them alone counts less.
-    word: weight of the log-likelihood of the user's word, see `word_slip`; chosen alike with each still left out, for
-        words that are right, of something that is not in the picture, and of another object in it.
+    word: weight of the log-likelihood of the user's word, see `word_slip`; chosen on half of the stills and one draw of
+        the gaze's error, for words that are right, of something that is not in the picture, and of another object.
     word_slip: share of words that mean something else than they name, or a mask that no box fits. A mask that the word
         fits with a score s is 1 + s / word_slip times as probable, to the power of the weight, as one that it does not.
     agreement: weight of the log prior by the earlier keyframe.
@@ -78,7 +78,7 @@ class SelectionSettings:
     gaze_radii: float = 2.3
     fate: float = 3.1
     fate_s: tuple[float, ...] = (0.125, 0.33)
-    word: float = 1.75
+    word: float = 2.25
     word_slip: float = 0.2
     agreement: float = 1.0
     decided: float = 0.7

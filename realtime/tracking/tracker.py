@@ -73,7 +73,7 @@ class Tracker:
         self._gaze = GazeFilter(use.gaze)
         self._recognized = RecognitionMemory(self._motion)
         self._namer = ObjectNamer(self._recognized)
-        self._word = WordSearch(self._recognized, self._motion)
+        self._word = WordSearch(self._recognized)
         self._prompter = MaskPrompter(decoder, clock_ns, use.prompter, self._recognized, self._word)
         self._decoder = GazeMaskDecoder(self._prompter, self._motion, use.choice, self._word)
         self._word_decoder = WordMaskDecoder(self._prompter, self._motion, self._word, use.word.alone_s)
@@ -189,8 +189,8 @@ class Tracker:
             or not self._prompter.vote()
         ):
             return False
-        if is_boxed or self._prompter.has_voted:
-            self._decoder.judge_again()
+        if (is_boxed and not self._prompter.has_box_left) or self._prompter.has_voted:
+            self._decoder.judge_again()  # once for all boxes: judging takes as long as decoding one
         return True
 
     @property

@@ -9,12 +9,9 @@ from numpy.typing import NDArray
 
 from engines import Floats, MaskCandidates
 from engines.recognition.base import WordQuery, WordRegion
-from engines.recognition.boxes import move_box
 from realtime.tracking.hypotheses import keyframe_masks
 from realtime.tracking.keyframe import Keyframe
-from realtime.tracking.motion.optical_flow import FlowHistory
 from realtime.tracking.recognition_memory import RecognitionMemory
-from realtime.tracking.word_evidence import merge_regions
 from realtime.types import FoundWord
 
 FOUND_SCORE = 0.2
@@ -37,8 +34,8 @@ class WordState:
 class WordSearch:
     """Holds the word in force, and searches what was recognized for it. One thread."""
 
-    def __init__(self, memory: RecognitionMemory, motion: FlowHistory) -> None:
-        self._memory, self._motion = memory, motion
+    def __init__(self, memory: RecognitionMemory) -> None:
+        self._memory = memory
         self._query: WordQuery | None = None
         self._seconds: float | None = None  # for which the word is valid, from the next frame on
         self._until_ns: int | None = None
@@ -72,23 +69,7 @@ class WordSearch:
 
     def _search_keyframe(self, keyframe: Keyframe) -> tuple[WordRegion, ...]:
         recognition = self._memory.find_recognition(keyframe) if self.is_active else None
-        if recognition is None or self._query is None:
-            return ()
-        earlier = self._locate_earlier(keyframe)
-        if earlier is not None and keyframe.recognition is None:
-            return earlier  # nothing new was found
-        return merge_regions(earlier or (), recognition.find_word(self._query))
-
-    def _locate_earlier(self, keyframe: Keyframe) -> tuple[WordRegion, ...] | None:
-        """Move the regions of the last keyframe to a newer one; None where the motion between them is unknown."""
-        if self._found is None or self._found[0].index > keyframe.index or self._found[0].size != keyframe.size:
-            return None
-        before, regions = self._found
-        displacement = self._motion.trace_back(keyframe.index, [before.index])[0]
-        if displacement is None:
-            return None
-        moved = ((move_box(each.box_px, displacement, keyframe.size), each.score) for each in regions)
-        return tuple(WordRegion(box, score) for box, score in moved if box is not None)
+        return recognition.find_word(self._query) if recognition is not None and self._query is not None else ()
 
     def find_near(self, keyframe: Keyframe, point_px: tuple[float, float], radius_px: float) -> list[Floats]:
         """Find the boxes, (4,) x0 y0 x1 y1 px, that the word fits near a gaze point; the likeliest first."""

@@ -99,3 +99,12 @@ def test_objects_move_and_those_that_left_the_picture_go():
     assert [each.name for each in moved.objects] == ["dog", "cup"]
     assert moved.objects[1].box_px == pytest.approx((30, 20, 70, 60))
     assert FOUND.move(np.full((60, 80, 2), 500.0, np.float32)).objects == ()
+
+
+def test_boxes_of_a_word_that_overlap_are_one_region_whatever_else_they_may_be():
+    beside = (24.0, 20.0, 64.0, 60.0)  # IoU 0.8 with the cup's
+    found = detected((CUP, "cup", 0.6), (beside, "bowl", 0.9), (DOG, "dog", 0.9))
+    found.objects[1].scores[NAMES.index("cup")] = 0.4
+    (region,) = found.find_word(encode_name("cup", NAMES))
+    assert (region.box_px, region.score) == (CUP, pytest.approx(0.6))
+    assert [each.box_px for each in found.find_word(encode_name("bowl", NAMES))] == [beside]

@@ -144,3 +144,16 @@ def test_a_candidate_that_is_far_too_certain_does_not_decide_alone() -> None:
     chosen = max(find(FOUR, certain), key=lambda each: len(each.members))
     least = chosen.average().candidates.logits[chosen.index].min()
     assert least >= -6
+
+
+def test_a_mask_of_a_box_that_the_word_fits_is_less_unlikely_far_from_the_gaze() -> None:
+    near, far = candidates([0.9], OBJECT), candidates([0.9], (slice(70, 110), slice(190, 230)))
+    plain, named = (
+        {each.prompt_index: each.gaze_log_ratio for each in found}
+        for found in (
+            make_hypotheses([(GAZE, near), (GAZE, far)], GAZE, 60),
+            make_hypotheses([(GAZE, near)], GAZE, 60, named=[((0, 0), far)]),
+        )
+    )
+    assert named[0] == plain[0]
+    assert plain[1] + 0.3 < named[1] < named[0]

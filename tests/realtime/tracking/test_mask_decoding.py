@@ -23,7 +23,7 @@ def test_only_probable_masks_of_earlier_keyframes_are_recalled(confidence: float
     run.push(scene(180, 100, 30))
     mask = run.warp(result)
     mask = replace(mask, provenance=replace(mask.provenance, confidence=confidence))
-    decoder = GazeMaskDecoder(cast(Any, None), run.motion, SelectionSettings(), WordSearch(cast(Any, None), run.motion))
+    decoder = GazeMaskDecoder(cast(Any, None), run.motion, SelectionSettings(), WordSearch(cast(Any, None)))
     keyframe = replace(result.keyframe, index=result.keyframe.index + newer)
     assert (decoder._recall_mask(mask, keyframe) is not None) == recalled
     assert decoder._recall_mask(None, keyframe) is None
