@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any, Protocol
 
-from realtime.comms.requests import AddressedRequest, pack_reply
+from realtime.comms.requests import AddressedRequest, Request, pack_reply
 from realtime.comms.session_requests import CloseSessionRequest, HostedStream, OpenSessionRequest, SessionsRequest
 from realtime.comms.sockets.curve import ServerAccess
 from realtime.config.schema import RunConfig
@@ -16,7 +16,6 @@ from realtime.infra.output import escape_controls
 from realtime.pipeline.request_server import RequestReceiver
 from realtime.pipeline.session_requests import Reply, pack_error
 from realtime.serving.host_config import read_session
-from realtime.serving.hosted_session import HostedSession
 from realtime.sources.names import parse_source
 
 MAX_CHANGES = 16
@@ -41,8 +40,8 @@ class SessionControl(Protocol):
     def describe_engine(self) -> dict[str, Any]:
         """Return what the sessions share, and how many fit."""
 
-    def find_session(self, stream: str | None) -> HostedSession:
-        """Return the session that answers requests about a stream; raises `SessionRefused`."""
+    def submit(self, stream: str | None, request: Request, reply: Reply) -> None:
+        """Have the session of a stream answer, the only one for None; raises `SessionRefused`. From one thread."""
 
 
 class HostRequests:
@@ -88,7 +87,7 @@ class HostRequests:
         elif isinstance(request, CloseSessionRequest):
             self._change(lambda: self._host.close_session(request.stream), request.stream, reply)
         else:
-            self._host.find_session(addressed.stream).requests.submit(request, reply)
+            self._host.submit(addressed.stream, request, reply)
 
     def _read_session(self, request: OpenSessionRequest, client_key: str | None) -> RunConfig:
         """Read the settings of a session that a client may open; raises `SettingsError` or `SessionRefused`."""

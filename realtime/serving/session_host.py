@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from realtime.comms.messages import HealthMessage
+from realtime.comms.requests import Request
 from realtime.comms.session_requests import HostedStream
 from realtime.comms.sockets.publisher import PublisherSocket
 from realtime.config.schema import RunConfig
@@ -17,6 +18,7 @@ from realtime.infra.clock import now_ns, wall_ns
 from realtime.infra.machine import measure_memory_mib
 from realtime.infra.progress import ProgressReporter
 from realtime.pipeline.publisher import MessagePublisher
+from realtime.pipeline.session_requests import Reply
 from realtime.serving.host_config import HostSettings, check_session
 from realtime.serving.host_engine import HostEngine
 from realtime.serving.hosted_session import HostedSession
@@ -122,6 +124,10 @@ class SessionHost:
             problem = "name a stream" if stream is None else f"no session is called {stream!r}"
             raise SessionRefused(f"{problem}; there are {self._describe_names()}")
         return found
+
+    def submit(self, stream: str | None, request: Request, reply: Reply) -> None:
+        """Have the session of a stream answer a request, see `SessionRequests.submit`; raises `SessionRefused`."""
+        self.find_session(stream).requests.submit(request, reply)
 
     def sessions(self) -> list[HostedSession]:
         """Return the open sessions."""

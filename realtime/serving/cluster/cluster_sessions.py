@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import threading
 import time
+from concurrent.futures import Future
 from contextlib import suppress
-from typing import Any, NoReturn
+from typing import Any
 
+from realtime.comms.requests import Request
 from realtime.comms.session_requests import HostedStream
 from realtime.config.schema import RunConfig
 from realtime.errors import ClusterError, SessionRefused
+from realtime.pipeline.session_requests import Reply, pack_error
 from realtime.serving.cluster.hosts import SessionOrder
+from realtime.serving.cluster.supervised import read_last_line
 from realtime.serving.cluster.supervisor import ClusterSupervisor
 from realtime.serving.host_config import HostSettings, check_session
 
@@ -58,9 +62,17 @@ class ClusterSessions:
         """Return the hosts, and how many more sessions fit."""
         return self._supervisor.describe_hosts()
 
-    def find_session(self, stream: str | None) -> NoReturn:
-        """Raise `SessionRefused`: the requests about one wearer go to a host, not through its cluster."""
-        raise SessionRefused("a cluster opens, closes and lists sessions; it answers no requests about a wearer")
+    def submit(self, stream: str | None, request: Request, reply: Reply) -> None:
+        """Have the host of a stream answer, the only one for None; raises `SessionRefused`.
+
+        Where the host dies the client is told so: whether it has executed the request is not known.
+        """
+
+        def pass_on(answered: Future[bytes]) -> None:
+            error = answered.exception()
+            reply(answered.result() if error is None else pack_error(ClusterError(read_last_line(error))))
+
+        self._supervisor.answer(stream, request).add_done_callback(pass_on)
 
     def _forget(self, stream: str) -> None:
         with suppress(ClusterError):  # closed meanwhile

@@ -6,11 +6,13 @@ import os
 import platform
 import threading
 import uuid
+from concurrent.futures import Future
 from contextlib import ExitStack, suppress
 
 import cv2
 
 from realtime.comms.keys import KeyFolder
+from realtime.comms.requests import Request
 from realtime.comms.sockets.publisher import PublisherSocket
 from realtime.config.cluster import ClusterSettings
 from realtime.errors import SessionRefused, TransportError
@@ -18,6 +20,7 @@ from realtime.infra.event_log import log
 from realtime.infra.machine import limit_memory_arenas
 from realtime.infra.progress import ProgressReporter
 from realtime.pipeline.prometheus import SessionsExporter
+from realtime.pipeline.session_requests import pack_error
 from realtime.serving.cluster.hosts import HostReport, SessionOrder, SessionReport
 from realtime.serving.host_config import HostConfig
 from realtime.serving.hosted_session import HostedSession
@@ -30,6 +33,8 @@ CAPACITY = 1.0
 EXPECTED_SESSIONS = 16
 """How many sessions a host is taken to hold before its engine was measured."""
 ENDED = ("ended", "failed")
+ANSWER_S = 30.0
+"""How long a request about a wearer may take, such as a segmentation on a busy host."""
 
 
 class LoggedProgress(ProgressReporter):
@@ -54,7 +59,7 @@ class EngineHost:
         self._epochs: dict[str, int] = {}
         self._orders: dict[str, SessionOrder] = {}  # of requested sessions
         self._exporter: SessionsExporter | None = None
-        self._lock = threading.Lock()
+        self._lock, self._submitting = threading.Lock(), threading.Lock()
         progress = LoggedProgress()
         with ExitStack() as stack:
             self._socket = _open_socket(address, config, settings)
@@ -90,6 +95,16 @@ class EngineHost:
         """Remember the epoch of a session."""
         with self._lock:
             self._epochs[stream] = epoch
+
+    def answer(self, stream: str, request: Request) -> bytes:
+        """Have a session answer a request about its wearer, and return the packed reply; it may wait for a frame."""
+        answered: Future[bytes] = Future()
+        try:
+            with self._submitting:
+                self._host.submit(stream, request, answered.set_result)
+            return answered.result(ANSWER_S)
+        except Exception as error:  # of one request
+            return pack_error(error)
 
     def report(self) -> HostReport:
         """Report the host and its sessions."""

@@ -6,6 +6,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from realtime.comms.requests import Request
 from realtime.config.schema import RunConfig
 from realtime.errors import ClusterError
 from realtime.sources.names import LISTENING, parse_source
@@ -88,6 +89,9 @@ class HostHandle(Protocol):
 
     def close(self, stream: str) -> Future[None]:
         """Close a session; one that is not there is fine."""
+
+    def answer(self, stream: str, request: Request) -> Future[bytes]:
+        """Have a session answer a request about its wearer, and return the packed reply."""
 
     def is_lost(self) -> bool:
         """Return whether the host has died since the last call, as far as that is known at once."""

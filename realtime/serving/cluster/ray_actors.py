@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import Any
 
+from realtime.comms.requests import Request
 from realtime.comms.sockets.curve import ServerAccess
 from realtime.config.cluster import ClusterSettings
 from realtime.serving.cluster.cluster_sessions import ClusterSessions
@@ -39,7 +40,7 @@ class HostActor(EngineHost):
 
 
 class ActorHandle:
-    """Reaches a `HostActor`, as a `HostHandle`; used by one thread."""
+    """Reaches a `HostActor`, as a `HostHandle`; used by one thread, but for `answer`."""
 
     def __init__(self, ray: Any, actor: Any) -> None:
         self._ray, self._actor = ray, actor
@@ -65,6 +66,11 @@ class ActorHandle:
         """Close a session."""
         closed: Future[None] = self._actor.close.remote(stream).future()
         return closed
+
+    def answer(self, stream: str, request: Request) -> Future[bytes]:
+        """Have a session answer a request about its wearer."""
+        answered: Future[bytes] = self._actor.answer.remote(stream, request).future()
+        return answered
 
     def is_lost(self) -> bool:
         """Return whether the process that answered last has died since the last call."""

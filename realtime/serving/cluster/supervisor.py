@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Collection, Iterable, Mapping
+from concurrent.futures import Future
 from typing import Any
 
 from realtime.comms.directory import StreamLocation
+from realtime.comms.requests import Request
 from realtime.comms.session_requests import HostedStream
 from realtime.config.schema import RunConfig
-from realtime.errors import ClusterError
+from realtime.errors import ClusterError, SessionRefused
 from realtime.serving.cluster.hosts import HostHandle, HostReport, SessionOrder, SessionReport
 from realtime.serving.cluster.session_mover import SessionMover
 from realtime.serving.cluster.stream_directory import StreamDirectory
@@ -84,6 +86,22 @@ class ClusterSupervisor:
             if (session := self._sessions.get(stream)) is None:
                 return "it was closed"
             return "" if session.state in ("running", "moving") else session.failure or None
+
+    def answer(self, stream: str | None, request: Request) -> Future[bytes]:
+        """Have the host of a stream answer a request about its wearer, the only one for None.
+
+        Raises `SessionRefused` where no host runs it now.
+        """
+        with self._lock:
+            streams = [stream] if stream is not None else list(self._sessions)
+            session = self._sessions.get(streams[0]) if len(streams) == 1 else None
+            if session is None:
+                problem = "name a stream" if stream is None else f"no session is called {stream!r:.80}"
+                raise SessionRefused(f"{problem}; there are {', '.join(sorted(self._sessions)) or 'none'}")
+            host = session.source or self._placement.sessions.get(streams[0])
+            if session.state not in ("running", "moving") or host is None:
+                raise SessionRefused(f"session {streams[0]} is {session.state}: {session.reason}; ask again later")
+            return self._hosts[host].handle.answer(streams[0], request)
 
     def set_draining(self, host: str, is_draining: bool) -> None:
         """Begin or end draining a host; raises `ClusterError` for an unknown one."""

@@ -81,6 +81,9 @@ class LocalHandle:
     def close(self, stream):
         return self._call("close", stream)
 
+    def answer(self, stream, request):
+        return self._call("answer", stream, request)
+
     def is_lost(self):
         was_lost, self.was_lost = self.was_lost, False
         return was_lost

@@ -80,6 +80,13 @@ class ServedCluster:
         return any(line.startswith(prefix) for line in self.lines)
 
 
+def is_held(wearer):
+    try:
+        return wearer.hold() > 0
+    except WireError:  # no object is shown, as where the clip begins anew
+        return False
+
+
 @needs_ray
 def test_a_host_that_is_killed_is_replaced_and_all_ends_on_an_interrupt(tmp_path):
     clip, trace = scene.write_clip(tmp_path, 96)
@@ -120,6 +127,8 @@ def test_a_host_that_is_killed_is_replaced_and_all_ends_on_an_interrupt(tmp_path
             assert {each.stream for each in requester.sessions()} == {"anna", "ben", "carl"}
             with MaskSubscriber(f"gazecast://{directory}/carl") as carl:
                 eventually(lambda: carl.newest("mask", 0.5), "a mask of carl", 3 * PATIENCE_S)
+            with Requester(requests, timeout_s=PATIENCE_S, stream="anna") as wearer:
+                eventually(lambda: is_held(wearer), "an object of anna that is held")
             requester.close_session("carl")
             with pytest.raises(WireError, match="no session of stream"):
                 requester.close_session("carl")

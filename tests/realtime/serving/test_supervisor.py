@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from realtime.comms.requests import HoldRequest
 from realtime.config.schema import PublishConfig, RunConfig
 from realtime.errors import ClusterError, SessionRefused, SettingsError
 from realtime.serving.cluster.cluster_sessions import ClusterSessions
@@ -89,6 +90,9 @@ class FakeHost:
 
     def close(self, stream):
         return self._do(lambda: self.sessions.pop(stream, None) and None)
+
+    def answer(self, stream, request):
+        return self._do(lambda: f"{stream} by {self.name}".encode())
 
     def is_lost(self):
         was_lost, self.was_lost = self.was_lost, False
@@ -303,9 +307,24 @@ def test_sessions_are_opened_and_closed_by_requests_or_refused_with_the_reason_a
         with pytest.raises(ClusterError, match="no session of stream 'anna'"):
             sessions.close_session("anna")
         sessions.open_session(make_config("carl"))
-        with pytest.raises(SessionRefused, match="about a wearer"):
-            sessions.find_session("carl")
     assert {stream for host in cluster.hosts.values() for stream in host.sessions} == {"s0", "s1", "ben", "carl"}
+
+
+def test_the_host_of_a_wearer_answers_requests_about_it():
+    cluster = Cluster(hosts=2, sessions=2)
+    sessions, replies = ClusterSessions(cluster.supervisor, HostSettings()), []
+    with pytest.raises(SessionRefused, match="session s1 is waiting: not placed yet"):
+        sessions.submit("s1", HoldRequest(), replies.append)
+    cluster.run(1)
+    sessions.submit("s1", HoldRequest(), replies.append)
+    holder = cluster.hosts[cluster.holders()["s1"][0]]
+    assert replies == [f"s1 by {holder.name}".encode()]
+    holder.is_dead = True
+    sessions.submit("s1", HoldRequest(), replies.append)
+    assert f"{holder.name} is dead".encode() in replies[1]
+    for stream, problem in ((None, "name a stream"), ("dora", "no session is called 'dora'")):
+        with pytest.raises(SessionRefused, match=problem):
+            sessions.submit(stream, HoldRequest(), replies.append)
 
 
 def test_a_restarted_supervisor_keeps_requested_sessions_and_none_that_was_closed():
