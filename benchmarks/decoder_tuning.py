@@ -5,25 +5,19 @@
 A hundred prompts, 20 px off, on objects of the kind in half of the pictures that have it; tested on a third of them
 that is never learned from, on the program's rendered table, and on stills without the kind. top: the candidate with the
 highest predicted IoU. best: the closest of the four. Without hypotheses, votes or the gate of `gazecast learn`.
-
---rounds N: a simulated person answers the examples in N rounds, and the decoder is tuned from its old weights after
-each on all answers so far. Seconds and corrections of the looks at the tested pictures, which are never learned from,
-by the costs that `benchmarks.learning` states.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
 
-from benchmarks.learning import find_cost
 from benchmarks.streaming_eval.embedding_cache import EmbeddingCache
 from benchmarks.streaming_eval.stills import load_stills
 from engines import EngineSettings, Floats, Image, Mask, Prompt, weights
@@ -92,47 +86,12 @@ def measure(decoder: TrainableDecoder, maker: ExampleMaker, items: Sequence[Item
     return f"best {np.mean(best):.3f} top {np.mean(top):.3f} right {right:.3f} of {len(top)}"
 
 
-def find_costs(decoder: TrainableDecoder, maker: ExampleMaker, items: Sequence[Item]) -> dict[str, float]:
-    """Measure what a simulated person needs for the masks of a decoder, a mask."""
-    rng, spent, right = np.random.default_rng(9), [], []
-    for item in items:
-        for each in maker.make(item, rng, 2):
-            ious, chosen = measure_candidates(decoder, each)
-            spent.append(find_cost(ious, chosen))
-            right.append(ious[chosen] >= 0.5)
-    seconds, corrections = np.mean(spent, 0).round(3).tolist()
-    accepted = float(np.mean([count == 0 for _, count in spent]))
-    return {
-        "looks": len(spent), "seconds": seconds, "corrections": corrections, "accepted": round(accepted, 3),
-        "right": round(float(np.mean(right)), 3),
-    }  # fmt: skip
-
-
-def simulate_rounds(
-    arrays: Arrays, args: argparse.Namespace, examples: list[DecoderExample], held_out: list[DecoderExample],
-    measure_costs: Callable[[TrainableDecoder], dict[str, float]],
-) -> list[dict[str, float]]:  # fmt: skip
-    """Tune after each round on all answers so far, and measure unseen looks."""
-    rows = [{"answered": 0, **measure_costs(TrainableDecoder(arrays, args.part))}]
-    print(rows[-1], flush=True)
-    for number in range(1, args.rounds + 1):
-        answered = examples[: len(examples) * number // args.rounds]
-        settings = TuningSettings(rate=RATES[args.part], epochs=args.epochs)
-        tuned, epoch = tune_decoder(arrays, args.part, answered, held_out, settings, lambda done, total: True)
-        decoder = TrainableDecoder({**arrays, **tuned}, args.part)
-        rows.append({"answered": len(answered), "epoch": epoch, **measure_costs(decoder)})
-        print(rows[-1], flush=True)
-    return rows
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--stills", type=Path, required=True)
     parser.add_argument("--kind", default="person")
     parser.add_argument("--part", choices=tuple(RATES), default="iou")
     parser.add_argument("--epochs", type=int, default=6)
-    parser.add_argument("--rounds", type=int, default=0)
-    parser.add_argument("--out", type=Path, metavar="FILE.json", help="of the rounds")
     parser.add_argument("--cache", type=Path, metavar="DIR", help="keep embeddings here")
     args = parser.parse_args()
     cv2.setNumThreads(1)
@@ -156,11 +115,6 @@ def main() -> None:
     count = -(-EXAMPLES // len(train))
     examples = [each for item in train for each in maker.make(item, rng, count)][:EXAMPLES]
     held_out = [each for item in stop for each in maker.make(item, rng, 2)]
-    if args.rounds:
-        rows = simulate_rounds(arrays, args, examples, held_out, lambda decoder: find_costs(decoder, maker, test))
-        if args.out is not None:
-            args.out.write_text(json.dumps({"kind": args.kind, "part": args.part, "rounds": rows}, indent=1) + "\n")
-        return
     old = TrainableDecoder(arrays, args.part)
     for name, (items, repeats) in sets.items():
         print("before,", name, measure(old, maker, items, repeats), flush=True)

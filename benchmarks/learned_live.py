@@ -6,8 +6,9 @@ CLIP: a folder with frames/ and masks/, one true mask a frame. The first three f
 (`gazecast run --record`), exported (`export --coco`), their masks replaced by the true ones, as somebody would in
 another program, and brought back (`import`); `gazecast learn --part decoder` learns from them, with its report. Then
 the last third, which was never learned from, is looked at in two more runs, without and with `--adapter`, whose
-recorded masks are compared with the true ones. Gaze is off by 20 px of a picture 640 px wide, in another direction in
-every quarter of a second.
+recorded masks are compared with the true ones. Both are played back and forth for --seconds. Gaze is off by 20 px of a
+picture 640 px wide, in another direction every second. Runs are live, so that they need a machine that does nothing
+else; --steps names what to do at a time.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from benchmarks.streaming_eval.clips import back_and_forth
 from engines import Mask
 from realtime.correction.events import pack_mask
 from realtime.learning.picture_looks import REFERENCE_WIDTH, find_middle
@@ -30,6 +32,16 @@ from realtime.recording.mask_events import read_mask_events
 from realtime.recording.reader import RecordingReader
 
 FPS = 24
+STEPS = ("record", "learn", "before", "after", "compare")
+
+
+Part = tuple[list[Path], list[Mask]]
+
+
+def play(images: list[Path], masks: list[Mask], seconds: float) -> Part:
+    """Play frames back and forth for so many seconds."""
+    order = back_and_forth(len(images), round(seconds * FPS))
+    return [images[k] for k in order], [masks[k] for k in order]
 
 
 def write_part(folder: Path, images: list[Path], masks: list[Mask]) -> None:
@@ -40,7 +52,7 @@ def write_part(folder: Path, images: list[Path], masks: list[Mask]) -> None:
     rng, rows = np.random.default_rng(2), ["timestamp,x,y,confidence"]
     error = 20 * masks[0].shape[1] / REFERENCE_WIDTH
     for k, mask in enumerate(masks):
-        angle = rng.uniform(0, 2 * np.pi) if k % 6 == 0 else angle  # noqa: F821
+        angle = rng.uniform(0, 2 * np.pi) if k % FPS == 0 else angle  # noqa: F821
         x, y = np.array(find_middle(mask)) + error * np.array([np.cos(angle), np.sin(angle)])
         rows += [f"{k / FPS + part / 96:.3f},{x:.1f},{y:.1f},0.95" for part in range(4)]
     (folder / "trace.csv").write_text("\n".join(rows) + "\n")
@@ -58,8 +70,8 @@ def call(*words: object) -> str:
     return done.stdout
 
 
-def look(part: Path, recording: Path, seconds: float, *more: object) -> None:
-    """Run gazecast on a part for so many seconds with masks and keyframes, and record it."""
+def look(part: Path, recording: Path, *more: object) -> None:
+    """Run gazecast on a part to its end, and record it."""
     words = [
         "run", "--source", f"file:{part / 'clip'}", "--gaze", f"trace:{part / 'trace.csv'}", "--record", recording,
         "--publish", "tcp://127.0.0.1:0", "--json", *more,
@@ -69,11 +81,12 @@ def look(part: Path, recording: Path, seconds: float, *more: object) -> None:
         [sys.executable, "gazecast.py", *map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     )
     assert run.stdout is not None
+    has_begun = False
     for line in run.stdout:  # one a second
-        rates = json.loads(line).get("rates", {})
-        seconds -= rates.get("masks", 0) > 5 and rates.get("keyframes", 0) > 0
-        if seconds <= 0:
+        has_frames = json.loads(line).get("rates", {}).get("frames", 0) > 0
+        if has_begun and not has_frames:
             break
+        has_begun = has_begun or has_frames
     run.send_signal(signal.SIGINT)
     run.wait(60)
 
@@ -82,7 +95,7 @@ def correct(coco: Path, masks: list[Mask]) -> Path:
     """Replace the masks of a data set by the true ones."""
     content = json.loads((coco / "annotations" / "instances_default.json").read_text())
     for each in content["annotations"]:
-        mask = masks[each["frame_index"] % len(masks)]
+        mask = masks[each["frame_index"]]
         each["segmentation"] = {"size": list(mask.shape), "counts": pack_mask(mask)}
     file = coco / "corrected.json"
     file.write_text(json.dumps(content))
@@ -94,7 +107,7 @@ def measure(recording: Path, masks: list[Mask]) -> str:
     reader, ious = RecordingReader(recording), []
     for event in read_mask_events(reader):
         if event.shows_object:
-            mask, truth = reader.read_mask(event.entry).mask, masks[event.key.index % len(masks)]
+            mask, truth = reader.read_mask(event.entry).mask, masks[event.key.index]
             assert mask is not None
             ious.append(float((mask & truth).sum() / max(int((mask | truth).sum()), 1)))
     right, good = (np.mean(np.array(ious) >= least) for least in (0.5, 0.7))
@@ -110,29 +123,32 @@ def main() -> None:
     parser.add_argument("clip", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seconds", type=float, default=12.0)
+    parser.add_argument("--steps", nargs="*", choices=STEPS, default=STEPS)
     parser.add_argument("--set", nargs="*", default=["engine.picture_side=512"])
     args = parser.parse_args()
     images = sorted((args.clip / "frames").glob("*.jpg"))
     masks = [np.asarray(cv2.imread(str(path), 0)) > 127 for path in sorted((args.clip / "masks").glob("*.png"))]
     cut, last = round(0.6 * len(images)), len(images) // 3
+    first, unseen = play(images[:cut], masks[:cut], args.seconds), play(images[-last:], masks[-last:], args.seconds)
     out, settings = args.out, [word for each in args.set for word in ("--set", each)]
-    write_part(out / "first", images[:cut], masks[:cut])
-    write_part(out / "last", images[-last:], masks[-last:])
-    look(out / "first", out / "first.mcap", args.seconds, *settings)
-    call("export", out / "first.mcap", "--coco", out / "set", "--every", "0.2")
-    call("import", correct(out / "set", masks[:cut]), out / "first.mcap")
     adapter = out / "learned.adapter"
-    call(
-        "learn", out / "first.mcap", "--part", "decoder", "--out", adapter, "--report", out / "learned.html", *settings
-    )
-    look(out / "last", out / "before.mcap", args.seconds, *settings)
-    found = [measure(out / "before.mcap", masks[-last:])]
-    if adapter.exists():
-        look(out / "last", out / "after.mcap", args.seconds, *settings, "--adapter", adapter)
-        found.append(measure(out / "after.mcap", masks[-last:]))
+    if "record" in args.steps:
+        write_part(out / "first", *first)
+        write_part(out / "last", *unseen)
+        look(out / "first", out / "first.mcap", *settings)
+    if "learn" in args.steps:
+        call("export", out / "first.mcap", "--coco", out / "set", "--every", "0.2")
+        call("import", correct(out / "set", first[1]), out / "first.mcap")
+        report = out / "learned.html"
+        call("learn", out / "first.mcap", "--part", "decoder", "--out", adapter, "--report", report, *settings)
+    if "before" in args.steps:
+        look(out / "last", out / "before.mcap", *settings)
+    if "after" in args.steps:
+        look(out / "last", out / "after.mcap", *settings, "--adapter", adapter)
+    if "compare" in args.steps:
         call("replay", out / "after.mcap", "--exact", "--adapter", adapter)
         call("replay", out / "after.mcap", "--exact")
-    print(*found, sep="\n")
+        print(*(measure(out / f"{name}.mcap", unseen[1]) for name in ("before", "after")), sep="\n")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Measures what learning the choice of masks from looks is worth on pictures that it has not seen.
 
-    python -m benchmarks.learning --stills STILLS --clips CLIPS [--rgbd DIR] [--cache DIR] [--draw DIR]
+    python -m benchmarks.learning --stills STILLS --clips CLIPS [--rgbd DIR] [--cache DIR]
 
 Every object is fixated twice, off by 20 px of a picture 640 px wide, without motion and without boxes, and decoded at
 the point and at four points round it, as a run does. Then
@@ -9,12 +9,6 @@ rule: the weights of the settings, which were fitted on these stills. refitted: 
 stills less, tested on that eighth, beginning from nothing: what the rule is worth on stills that it has not seen.
 permissive: weights learned from the clips, the bin and the program's own table, whose licences allow it, tested on the
 stills. own: as `gazecast learn` does, beginning with the rule, out of fold.
-
-annotator: a simulated person answers looks in five rounds, of each set a fifth at a time, and the ranker learns after
-each round from all answers so far. A mask with an IoU of at least 0.8 with the true one is accepted in 1.5 s; another
-is corrected: another candidate is chosen (2 s) where one of the look's hypotheses is that good, else it takes three
-clicks of 2 s. The figures are of the looks of the last fifth of groups, which are never learned from. These seconds are
-simulated: costs that are stated here, not times of people.
 """
 
 from __future__ import annotations
@@ -42,15 +36,11 @@ from realtime.learning.gate import measure_choice, score_looks
 from realtime.learning.looks import LabelledLook, hash_texts
 from realtime.learning.picture_looks import PictureFixations, choose_on_pictures, label_pictures
 from realtime.learning.ranker_training import LookTable, TrainingSettings, cross_validate, train_ranker
-from realtime.media.chart import BLUE, GREEN, VERMILLION, new_figure, render
 from realtime.tracking.candidate_ranker import FEATURES, CandidateRanker
 from realtime.tracking.mask_selection import SelectionSettings, make_ranker
 
 RESULTS = Path(__file__).parent / "results" / "learning.json"
-FOLDS, ROUNDS = 8, 5
-ACCEPTED_IOU = 0.8
-ACCEPT_S, CHOOSE_S, CLICK_S, CLICKS = 1.5, 2.0, 2.0, 3
-"""Costs of the simulated person: a mask that is good, another candidate, a click, and clicks where none is good."""
+FOLDS = 8
 RULE = make_ranker(SelectionSettings())
 NOTHING = replace(RULE, weights=(0.0,) * len(FEATURES))
 
@@ -70,7 +60,7 @@ def load_pictures(args: argparse.Namespace) -> dict[str, list[LabelledPicture]]:
     for clip in load_clips(args.clips):
         sets[clip.name] = [
             describe(f"{clip.name} {k}", clip.pictures[k], [(f"{k}", clip.objects[0][k])], f"{clip.name} {k // 6}")
-            for k in range(2, len(clip), 3 if clip.name in args.rounds else 6)
+            for k in range(2, len(clip), 6)
         ]
     if args.rgbd is not None:
         picture = np.asarray(cv2.imread(str(args.rgbd / "color.png")), np.uint8)
@@ -133,76 +123,21 @@ def compare_rankers(looks: dict[str, list[LabelledLook]]) -> dict[str, Any]:
     return {"looks": len(stills), "learned_from": len(free), "any_right": round(figures.best, 3), "rows": rows}
 
 
-def find_cost(ious: Sequence[float], chosen: int) -> tuple[float, float]:
-    """Return the seconds and corrections that a simulated person needs for a look. ious: of the candidates."""
-    if ious[chosen] >= ACCEPTED_IOU:
-        return ACCEPT_S, 0.0
-    if max(ious) >= ACCEPTED_IOU:
-        return CHOOSE_S + ACCEPT_S, 1.0
-    return CLICKS * CLICK_S + ACCEPT_S, float(CLICKS)
-
-
-def simulate_rounds(looks: Sequence[LabelledLook]) -> list[dict[str, float]]:
-    """Let a simulated person answer in rounds, and measure the looks that are never learned from after each."""
-    groups = sorted({look.group for look in looks}, key=lambda group: hash_texts([group, "round"]))
-    part_of = {group: k % (ROUNDS + 1) for k, group in enumerate(groups)}
-    test = [look for look in looks if part_of[look.group] == ROUNDS]
-    rows = []
-    for count in range(ROUNDS + 1):
-        answered = [look for look in looks if part_of[look.group] < count]
-        ranker = RULE
-        if len({look.group for look in answered}) >= 3:
-            training = cross_validate(answered, RULE, TrainingSettings())
-            assert training is not None
-            ranker = training.ranker
-        scores = score_looks(test, ranker)
-        spent = np.array(
-            [find_cost(look.overlap.tolist(), int(np.argmax(score))) for look, score in zip(test, scores, strict=True)]
-        )
-        figures = measure_choice(test, scores)
-        rows.append({
-            "answered": len(answered), "test": len(test), "seconds": round(float(spent[:, 0].mean()), 3),
-            "corrections": round(float(spent[:, 1].mean()), 3), "right": round(figures.right, 3),
-        })  # fmt: skip
-    return rows
-
-
-def draw(results: dict[str, Any], file: Path) -> None:
-    """Draw the simulated rounds."""
-    figure = new_figure(900, 380)
-    for k, (key, label) in enumerate((("seconds", "simulated seconds a mask"), ("corrections", "corrections a mask"))):
-        axes = figure.add_subplot(1, 2, k + 1)
-        for (name, rows), colour in zip(results["annotator"].items(), (BLUE, VERMILLION, GREEN), strict=False):
-            axes.plot([row[key] for row in rows], "o-", color=colour, label=f"{name}, {rows[-1]['test']} unseen looks")
-        axes.set_xlabel("rounds of answers")
-        axes.set_ylim(bottom=0)
-        axes.set_title(label)
-        if not k:
-            axes.legend(frameon=False)
-    figure.tight_layout()
-    cv2.imwrite(str(file), render(figure))
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--stills", type=Path, required=True)
     parser.add_argument("--clips", type=Path, required=True)
     parser.add_argument("--rgbd", type=Path)
-    parser.add_argument("--rounds", nargs="*", default=["stills", "libby", "dance-twirl"], help="sets of the annotator")
     parser.add_argument("--cache", type=Path, metavar="DIR", help="keep embeddings here")
     parser.add_argument("--out", type=Path, default=RESULTS)
-    parser.add_argument("--draw", type=Path, metavar="FILE.png")
     args = parser.parse_args()
     cv2.setNumThreads(1)
     looks = make_looks(load_pictures(args), args)
     results = {
-        "date": datetime.now(UTC).isoformat(timespec="minutes"), "ranker": compare_rankers(looks),
-        "annotator": {name: simulate_rounds(looks[name]) for name in args.rounds},
-    }  # fmt: skip
+        "date": datetime.now(UTC).isoformat(timespec="minutes"),
+        "ranker": compare_rankers(looks),
+    }
     args.out.write_text(json.dumps(results, indent=1) + "\n")
-    print(json.dumps(results["annotator"], indent=1))
-    if args.draw is not None:
-        draw(results, args.draw)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import html
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -57,6 +57,16 @@ def find_changes(looks: Sequence[LabelledLook], before: Sequence[Matrix], after:
     return sorted(by_visit.values(), key=lambda each: -abs(each.gain))
 
 
+def compare_masks(before: Sequence[LabelledLook], after: Sequence[LabelledLook]) -> list[ChangedLook]:
+    """Compare the shown masks of the same looks, as two decoders made them: what changed most is first."""
+    changed = []
+    for old, new in zip(before, after, strict=True):
+        masks = np.stack([old.choice.masks[0], new.choice.masks[0]])
+        overlap = np.array([old.overlap[0], new.overlap[0]], np.float32)
+        changed.append(ChangedLook(replace(old, choice=replace(old.choice, masks=masks), overlap=overlap), 0, 1))
+    return sorted((each for each in changed if each.gain), key=lambda each: -abs(each.gain))
+
+
 def write_report(
     info: AdapterInfo, verdict: GateVerdict, changes: Sequence[ChangedLook], metrics: LoopMetrics,
     rankers: tuple[CandidateRanker, CandidateRanker] | None,
@@ -77,8 +87,8 @@ model {html.escape(info.model)}, {html.escape(info.made)}.</p>
 {_show_figures(verdict)}
 {_show_metrics(metrics)}
 {_show_weights(*rankers) if rankers is not None else ""}
-<h2>Changed choices</h2>
-<p>{len(changes)} visits would show another mask: {better} a better one, {worse} a worse one.
+<h2>Changed masks</h2>
+<p>{len(changes)} of these looks would show another mask: {better} a better one, {worse} a worse one.
 <span class="before">Before</span>, <span class="after">after</span>, and white the right mask, where it is known.</p>
 <div class="looks">{figures}</div>
 <h2>Learned from</h2>

@@ -32,7 +32,7 @@ from realtime.learning.picture_looks import (
     label_pictures,
     list_fixations,
 )
-from realtime.learning.report import write_report
+from realtime.learning.report import compare_masks, write_report
 from realtime.session.engine import open_engine
 from realtime.tracking.correction_prompt import make_correction_prompt
 
@@ -102,14 +102,15 @@ def learn_decoder(
     progress.show_line(f"{share:.0%} of the new weights, {1 - share:.0%} of the old: more of the new forget others")
     tuned, is_complete = blend_weights(arrays, tuned, share), go_on()
     after = _measure_tuned(reader, part, tuned, parts.test, fixations, progress)
-    verdict = judge(before, after, OWN)
+    verdict = judge(before.figures, after.figures, OWN)
     learned_from = [*parts.train, *parts.stop]
     count = sum(not each.is_correction for each in (*train, *stop))
     info = describe_adapter(
         reader, part, verdict, answers={"corrected": count}, visits=len(learned_from),
         groups=(_name_group(picture) for picture in learned_from),
     )  # fmt: skip
-    page = write_report(info, verdict, (), measure_loop(reader.states), None)
+    changes = compare_masks(before.own, after.own)
+    page = write_report(info, verdict, changes, measure_loop(reader.states), None)
     return LearnedAdapter(info, verdict, page, is_complete, tuned)
 
 
@@ -139,9 +140,9 @@ def _divide(pictures: Sequence[LabelledPicture]) -> _Division:
 def _measure(
     engine: tuple[Encoder, Decoder], own: Sequence[LabelledPicture], fixations: PictureFixations,
     show: Callable[[int, int], bool],
-) -> dict[str, ChoiceFigures] | None:  # fmt: skip
+) -> _Measurement | None:  # fmt: skip
     """Measure the choice by the settings' rule on the masks of an engine; None where it was stopped."""
-    figures = {}
+    figures, found = {}, {}
     for name, pictures in ((OWN, own), (BUNDLED, load_bundled_pictures())):
         choices = choose_on_pictures(pictures, engine, fixations, show)
         if choices is None:
@@ -149,13 +150,14 @@ def _measure(
         looks: list[LabelledLook] = list(label_pictures(pictures, choices, fixations))
         # the first hypothesis is the rule's choice
         figures[name] = measure_choice(looks, [-np.arange(len(look.overlap), dtype=float) for look in looks])
-    return figures
+        found[name] = looks
+    return _Measurement(figures, found[OWN])
 
 
 def _measure_tuned(
     reader: LookReader, part: Part, tuned: Mapping[str, Floats], own: Sequence[LabelledPicture],
     fixations: PictureFixations, progress: ProgressReporter,
-) -> dict[str, ChoiceFigures]:  # fmt: skip
+) -> _Measurement:  # fmt: skip
     """Measure a tuned decoder in an engine of its own, built from its adapter as a run does."""
     with tempfile.TemporaryDirectory(prefix="gazecast-learn-") as folder:
         file = Path(folder) / "tuned.adapter"
@@ -169,6 +171,14 @@ def _measure_tuned(
         finally:
             for each in engine:
                 each.close()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Measurement:
+    """Holds figures by the name of the looks, and the own looks."""
+
+    figures: dict[str, ChoiceFigures]
+    own: list[LabelledLook]
 
 
 @dataclass(frozen=True, slots=True)
