@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -203,31 +202,40 @@ class SimulatedLane:
 
 
 class SimulatedSlots:
-    """The slots of `WorkSlots`, in simulated time."""
+    """The slots of `WorkSlots`, in simulated time and in its order: start-time fair queueing."""
 
-    def __init__(self, count: int) -> None:
-        self._free = count
-        self._queue: deque[Callable[[], None]] = deque()
+    def __init__(self, count: int, clock: SimulatedClock) -> None:
+        self._free, self._clock = count, clock
+        self._queue: list[tuple[float, int, int, Callable[[], None]]] = []  # a heap: tag, ticket, wearer, call
+        self._tickets = itertools.count()
+        self._virtual_ms = 0.0
+        self._ended_ms: dict[int, float] = {}
+        self._begun_ms: dict[int, float] = {}
 
     @property
     def has_waiting(self) -> bool:
         """Whether a wearer waits for a slot."""
         return bool(self._queue)
 
-    def acquire(self, call: Callable[[], None]) -> None:
+    def acquire(self, wearer: int, call: Callable[[], None]) -> None:
         """Call when there is a slot."""
-        if self._free:
-            self._free -= 1
-            call()
-        else:
-            self._queue.append(call)
+        tag = max(self._virtual_ms, self._ended_ms.get(wearer, 0.0))
+        heapq.heappush(self._queue, (tag, next(self._tickets), wearer, call))
+        self._assign_free()
 
-    def release(self) -> None:
+    def release(self, wearer: int) -> None:
         """Pass the slot on."""
-        if self._queue:
-            self._queue.popleft()()
-        else:
-            self._free += 1
+        self._ended_ms[wearer] += self._clock.now_ms - self._begun_ms[wearer]
+        self._free += 1
+        self._assign_free()
+
+    def _assign_free(self) -> None:
+        while self._free and self._queue:
+            self._free -= 1
+            tag, _, wearer, call = heapq.heappop(self._queue)
+            self._virtual_ms = max(self._virtual_ms, tag)
+            self._ended_ms[wearer], self._begun_ms[wearer] = tag, self._clock.now_ms
+            call()
 
 
 class SimulatedWearer:
@@ -270,7 +278,7 @@ class SimulatedWearer:
         """Do what the track thread does next: a frame, or else a new keyframe's decode."""
         if not self._is_tracking and (self._new_keyframe is not None or self._newest is not None):
             self._is_tracking = True
-            self._slots.acquire(self._step)
+            self._slots.acquire(self._number, self._step)
 
     def _step(self) -> None:
         has_new = self._new_keyframe is not None
@@ -301,7 +309,7 @@ class SimulatedWearer:
 
     def _end_step(self) -> None:
         self._is_tracking = False
-        self._slots.release()
+        self._slots.release(self._number)
         self._continue()
 
     def _publish(self, frame: float) -> None:
@@ -350,7 +358,8 @@ def simulate(
     first: the costs and the wishes of the first wearer, where they differ from the others'.
     """
     chosen, rng, times = settings or SharingSettings(), np.random.default_rng(seed), SimulatedTimes()
-    clock, slots = SimulatedClock(machine.cores, machine.python_cores), SimulatedSlots(machine.slots)
+    clock = SimulatedClock(machine.cores, machine.python_cores)
+    slots = SimulatedSlots(machine.slots, clock)
 
     def draw_encode(request: EngineRequest) -> float:
         cost = float(rng.choice(machine.encode_ms))
