@@ -124,7 +124,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seconds", type=float, default=12.0)
     parser.add_argument("--steps", nargs="*", choices=STEPS, default=STEPS)
-    parser.add_argument("--set", nargs="*", default=["engine.picture_side=512"])
+    parser.add_argument("--set", nargs="*", default=["engine.picture_side=512", "engine.precision=f32"])
     args = parser.parse_args()
     images = sorted((args.clip / "frames").glob("*.jpg"))
     masks = [np.asarray(cv2.imread(str(path), 0)) > 127 for path in sorted((args.clip / "masks").glob("*.png"))]
