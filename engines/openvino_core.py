@@ -44,7 +44,12 @@ def has_bfloat16() -> bool:
 
 
 def compile_for_latency(core: Any, model: Any, threads: int, **config: Any) -> Any:
-    """Compile a model for single requests on the CPU. config: further properties of OpenVINO."""
+    """Compile a model for single requests on the CPU. config: further properties of OpenVINO.
+
+    Without a precision among them it is OpenVINO's choice, but not a bfloat16 that the CPU's flags promise in vain.
+    """
+    if not has_bfloat16():
+        config.setdefault("INFERENCE_PRECISION_HINT", "f32")
     config |= {
         "PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1, "INFERENCE_NUM_THREADS": threads,
         # The encoder and the decoder run concurrently; pinned, both would share the first core.

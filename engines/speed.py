@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -64,6 +65,7 @@ def speed_key(info: EngineInfo) -> dict[str, str]:
     return {
         "format": "speed", "backend": info.backend, "precision": info.precision, "device": info.device,
         "versions": str(sorted(info.versions.items())), "threads": str(info.threads["encoder"]),
+        "instructions": os.environ.get("ONEDNN_MAX_CPU_ISA", ""),  # which may hold back what the device has
     }  # fmt: skip
 
 
