@@ -22,6 +22,7 @@ from typing import Any, cast
 import cv2
 import numpy as np
 
+from benchmarks.streaming_eval.scoring import iou
 from engines import Decoder, Encoder, Image, Mask
 from realtime.comms.messages import MaskMessage
 from realtime.correction.editor import ReviewEditor
@@ -29,7 +30,7 @@ from realtime.correction.events import CorrectionEvent, unpack_mask
 from realtime.correction.frame_corrector import CorrectionTarget, FrameCorrector
 from realtime.correction.frame_segmenter import FrameSegmenter
 from realtime.correction.loop_metrics import LoopMetrics, measure_loop
-from realtime.learning.picture_looks import PictureFixations, find_hypotheses
+from realtime.learning.picture_looks import PictureFixations, find_error_region, find_hypotheses
 from realtime.recording.format import RecordedFrame
 from realtime.recording.labels import ObjectLabel
 from realtime.recording.timeline import Timeline, TimelineMoment
@@ -127,7 +128,7 @@ class SimulatedAnnotator:
         radius = RADIUS_SHARE * look.image.shape[1]
         shown = self._show(look, radius)
         number = self._timeline.add(look.image, shown, look.point_px, radius)
-        review = _LookReview(self._corrector, self._editor, number, look.truth, [compute_iou(shown, look.truth)])
+        review = _LookReview(self._corrector, self._editor, number, look.truth, [iou(shown, look.truth)])
         if review.ious[0] >= ACCEPTED_IOU:
             self._corrector.accept(CorrectionTarget(number, number, JUDGE_S))
             return AnnotatorAnswer(tuple(review.ious), (JUDGE_S,), shown)
@@ -190,7 +191,7 @@ class _LookReview:
 
     def _add(self, event: CorrectionEvent) -> Mask:
         mask = unpack_mask(event.mask, event.size)
-        self.ious.append(compute_iou(mask, self.truth))
+        self.ious.append(iou(mask, self.truth))
         return mask
 
 
@@ -209,10 +210,10 @@ class MaskError:
 
 def find_error(truth: Mask, mask: Mask) -> MaskError | None:
     """Find the largest region that is wrong."""
-    count, labels, stats, _ = cv2.connectedComponentsWithStats((truth ^ mask).astype(np.uint8), connectivity=8)
-    if count < 2:
+    wrong = find_error_region(truth, mask)
+    if wrong is None:
         return None
-    region = np.pad(labels == 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA])), 1).astype(np.uint8)
+    region = np.pad(wrong, 1).astype(np.uint8)
     depth = cv2.distanceTransform(region, cv2.DIST_L2, 5)[1:-1, 1:-1]
     rows, columns = np.nonzero(depth)
     points, depths = np.stack([columns, rows], 1), depth[rows, columns]
@@ -228,10 +229,6 @@ def find_error(truth: Mask, mask: Mask) -> MaskError | None:
     radius = float(np.median(depths[deepest])) / mask.shape[1]
     column, row = points[best]
     return MaskError((float(places[best, 0]), float(places[best, 1])), stroke, radius, bool(truth[row, column]))
-
-
-def compute_iou(mask: Mask, truth: Mask) -> float:
-    return float((mask & truth).sum() / max(int((mask | truth).sum()), 1))
 
 
 def summarize(answers: Sequence[AnnotatorAnswer], metrics: LoopMetrics) -> dict[str, float]:

@@ -25,6 +25,7 @@ import cv2
 import numpy as np
 
 from benchmarks.streaming_eval.clips import back_and_forth
+from benchmarks.streaming_eval.scoring import iou
 from engines import Mask
 from realtime.correction.events import pack_mask
 from realtime.learning.picture_looks import REFERENCE_WIDTH, find_middle
@@ -109,7 +110,7 @@ def measure(recording: Path, masks: list[Mask]) -> str:
         if event.shows_object:
             mask, truth = reader.read_mask(event.entry).mask, masks[event.key.index]
             assert mask is not None
-            ious.append(float((mask & truth).sum() / max(int((mask | truth).sum()), 1)))
+            ious.append(iou(mask, truth))
     right, good = (np.mean(np.array(ious) >= least) for least in (0.5, 0.7))
     adapter = reader.about.engine.get("versions", {}).get("adapter", "none")
     return (

@@ -17,11 +17,10 @@ import numpy as np
 from engines.graphs import SHARED_BATCHES
 from realtime.config.sharing import SharingSettings
 from realtime.pipeline.side_control import MOVING_SPEED, PictureSideControl
+from realtime.pipeline.track_worker import MAX_FRAMES_WAITED
 from realtime.serving.batch_costs import BatchCosts
 from realtime.serving.batch_scheduler import BatchScheduler, EngineRequest
 
-MAX_FRAMES_WAITED = 1
-"""As of the track thread: after so many frames a new keyframe is decoded before the next mask."""
 WARM_UP_MS = 2000.0
 
 

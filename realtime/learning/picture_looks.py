@@ -56,15 +56,21 @@ def simulate_gaze(mask: Mask, error_px: float, rng: np.random.Generator) -> tupl
     )
 
 
+def find_error_region(truth: Mask, mask: Mask) -> Mask | None:
+    """Find the largest region in which a mask is wrong; None for equal masks."""
+    count, labels, stats, _ = cv2.connectedComponentsWithStats((truth ^ mask).astype(np.uint8), connectivity=8)
+    return np.asarray(labels == 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))) if count > 1 else None
+
+
 def find_error_click(truth: Mask, mask: Mask) -> tuple[float, float, Literal[0, 1]] | None:
     """Find the deepest point of the largest region in which a mask is wrong, px, and 1 where it is of the object.
 
     A person is assumed to click there, as in the training of SAM (Kirillov et al., 2023). None for equal masks.
     """
-    count, labels, stats, _ = cv2.connectedComponentsWithStats((truth ^ mask).astype(np.uint8), connectivity=8)
-    if count < 2:
+    region = find_error_region(truth, mask)
+    if region is None:
         return None
-    x, y = find_middle(labels == 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA])))
+    x, y = find_middle(region)
     return x, y, 1 if truth[int(y), int(x)] else 0
 
 

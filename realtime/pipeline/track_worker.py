@@ -88,8 +88,9 @@ class TrackWorker:
 
     def _request_keyframe(self, tracker: LoggedTracker, frame: Frame) -> None:
         """Offer the frame to the encoder before it is tracked: a keyframe is the younger by that time."""
-        is_wanted = tracker.should_encode(frame) or self._encode_worker.needs_keyframe
-        if is_wanted and not self._every_frame:
+        if self._every_frame:
+            return  # it is encoded in any case
+        if tracker.should_encode(frame) or self._encode_worker.needs_keyframe:
             self._context.to_encode.put(frame)
 
     def _find_keyframe(self) -> Keyframe | None:

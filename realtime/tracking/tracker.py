@@ -263,8 +263,8 @@ class Tracker:
 
         They stay in force while the object is shown, and are carried with the picture. frame_index: the frame in whose
         pixels they are; None: the newest. box: x0, y0, x1, y1 there, in place of clicks: begin anew with the object in
-        it. Raises `CommandRejected` when nothing is shown, or another object than
-        `object_id`, or where the frame is not known any more.
+        it. Raises `CommandRejected` when nothing is shown, or another object than `object_id`, or where the frame is
+        not known any more.
         """
         shown_id = self._shown.check_shown(object_id)
         where = frame_index, self._shown.mask, shown_id, self._keyframe
