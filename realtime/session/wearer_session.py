@@ -117,9 +117,9 @@ class WearerSession:
         status = inputs.frames.status()
         if status.state == "failed":
             raise RunFailed(f"the frames ended: {status.reason}")
+        if status.received == 1:  # its only mask can be a guess
+            raise RunFailed("the clip has one frame, and a fixation takes two; for a picture use: gazecast segment")
         if not self._pipeline.mask_count:
-            if status.received == 1:
-                raise RunFailed("the clip has one frame, and a fixation takes two; for a picture use: gazecast segment")
             gaze = inputs.gaze.status()
             if not (gaze.received or inputs.is_mouse_gaze):
                 raise RunFailed(f"the clip ended before any gaze came: {gaze.reason or gaze.state}")
