@@ -66,15 +66,28 @@ class RequestSocket:
         return reply
 
     def send(self, parts: list[bytes]) -> None:
-        """Send a message without waiting; before the next one its reply is received, or the socket closed."""
+        """Send a message; before the next one its reply is received, or the socket closed.
+
+        That takes no time, unless the server has ended the connection: raises `AccessError` where it refuses this
+        client, else `RequestTimeout`.
+        """
         if self._socket is None or self._monitor is None:
             self._socket = zmq.Context.instance().socket(zmq.REQ)
             self._socket.set(zmq.MAXMSGSIZE, self._max_bytes)
+            self._socket.set(zmq.SNDTIMEO, whole_ms(self._timeout_s))  # without a connection it would wait for ever
             self._monitor = HandshakeMonitor(self._socket, self._endpoint, self._access)
             connect(self._socket, self._endpoint)
             self._was_connected = False
         self.has_lost_peer = False
-        self._socket.send_multipart(parts)
+        try:
+            self._socket.send_multipart(parts)
+        except zmq.Again:
+            self._monitor.read_events()
+            refusal = self._monitor.refusal
+            self.close()
+            if refusal:
+                raise AccessError(refusal) from None
+            raise RequestTimeout(f"{self._endpoint} takes no request within {self._timeout_s:g} s") from None
 
     def receive(self, timeout_s: float) -> bytes | None:
         """Wait for the first part of the reply; None after the timeout, when it may still come.

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 import zmq
 
+from realtime.comms.sockets import request_reply
 from realtime.comms.sockets.curve import ServerAccess
 from realtime.comms.sockets.publisher import PublisherSocket
 from realtime.comms.sockets.pupil import PupilServer, PupilSubscription
@@ -186,6 +187,16 @@ def test_remote_recovers_after_lost_answers() -> None:
     thread.join(60)
     remote.close()
     server.close()
+
+
+def test_a_request_without_a_connection_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that refuses a handshake ends the connection, which may be before the request is sent."""
+    monkeypatch.setattr(request_reply, "connect", lambda socket, endpoint: None)
+    remote = RequestSocket("tcp://127.0.0.1:1", timeout_s=0.1)
+    for _ in range(2):
+        with pytest.raises(RequestTimeout, match="takes no request"):
+            remote.request("t")
+    remote.close()
 
 
 def test_a_request_without_a_peer_times_out() -> None:
