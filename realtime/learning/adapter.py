@@ -33,8 +33,9 @@ class AdapterInfo:
 
     part: what it replaces. model: the one whose masks it was learned with. made: UTC, ISO 8601. program: its version.
     looks, visits: number of looks learned from, and of the visits that they are of. answers: their number by kind.
-    sources: name and hash of each recording or data set. groups: hashes of the recordings or pictures that it has
-    seen, so that a later gate does not test it with them. figures: of the gate. ranker: its text, for that part.
+    sources: name and hash of each recording or data set. groups: hashes of the recordings (of a ranker) or pictures
+    that it has learned from, so that a later gate does not test it with them. figures: of the gate. ranker: its text,
+    for that part.
     """
 
     part: Part

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from engines import Decoder, Embedding, Encoder, Floats, Image, Mask, Prompt, weights
+from engines import Decoder, Embedding, Encoder, EngineSettings, Floats, Image, Mask, Prompt, weights
 from engines.base import LOGITS_SIDE
 from engines.graphs import EncoderGraph
 from engines.models.weight_arrays import read_arrays
@@ -21,9 +21,10 @@ from realtime.commands.learn.ranker import BUNDLED, OWN, LearnedAdapter, describ
 from realtime.correction.loop_metrics import measure_loop
 from realtime.errors import LearningError
 from realtime.infra.progress import ProgressReporter
-from realtime.learning.adapter import AdapterInfo, Part, save_adapter
+from realtime.learning.adapter import AdapterInfo, Part, load_adapter, save_adapter
 from realtime.learning.coco_pictures import LabelledPicture
 from realtime.learning.gate import ChoiceFigures, judge, measure_choice
+from realtime.learning.holdout import PictureIdentity, Role, assign_roles, has_learned
 from realtime.learning.looks import LabelledLook, hash_texts
 from realtime.learning.picture_looks import (
     PictureFixations,
@@ -41,7 +42,8 @@ if TYPE_CHECKING:
 
 MIN_OBJECTS = 30
 """Fewer right masks than these teach a decoder nothing that holds elsewhere; a hundred are better."""
-PARTS_OF_FIVE = {"test": (0,), "stop": (1,), "train": (2, 3, 4)}
+MIN_HELD_OUT = 3
+"""Fewer right masks than these neither test a decoder nor say when to stop."""
 CLICKS = 2
 """Corrections of each mask that are learned, too: otherwise a tuned decoder is corrected worse than the old one."""
 KEPT_POINTS = 2
@@ -51,11 +53,12 @@ RATES = {"iou": 2e-4, "decoder": 3e-5}
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Division:
-    """Holds pictures of which no recording, and no picture, is in two parts."""
+    """Holds pictures, none in two parts. test: by identity. learned: contents of those in `train` and `stop`."""
 
     train: list[LabelledPicture]
     stop: list[LabelledPicture]
-    test: list[LabelledPicture]
+    test: dict[PictureIdentity, list[LabelledPicture]]
+    learned: frozenset[str]
 
 
 def learn_decoder(
@@ -74,6 +77,7 @@ def learn_decoder(
         raise LearningError(f"the {encoder.info.backend} engine has no decoder that learns; choose openvino")
     parts = _divide(reader.pictures)
     fixations, settings = replace(reader.fixations, repeats=2), reader.config.engine
+    reference, tested = _choose_reference(settings, parts.test, progress)
 
     def show(done: int, total: int) -> bool:
         progress.show_steps(done, total, "encoding")
@@ -81,7 +85,10 @@ def learn_decoder(
 
     arrays = read_arrays(weights.model_folder(settings.model, root=reader.config.models), settings.model)
     maker = _ExampleMaker(encoder, decoder, arrays)
-    before = _measure((encoder, decoder), parts.test, fixations, show)
+    before = (
+        _measure((encoder, decoder), tested, fixations, show)
+        if reference == settings else _measure_apart(reader, reference, tested, fixations, progress, show)
+    )  # fmt: skip
     train, stop = (maker.make_all(each, fixations, show) for each in (parts.train, parts.stop))
     others = maker.make_all(load_bundled_pictures(REHEARSED_FRAMES), replace(fixations, repeats=1), show)
     others = [each for each in others or () if not each.is_correction]  # these would hide what the gaze alone loses
@@ -101,40 +108,64 @@ def learn_decoder(
         raise LearningError("nothing was learned: what is gained on your masks is lost on the program's own pictures")
     progress.show_line(f"{share:.0%} of the new weights, {1 - share:.0%} of the old: more of the new forget others")
     tuned, is_complete = blend_weights(arrays, tuned, share), go_on()
-    after = _measure_tuned(reader, part, tuned, parts.test, fixations, progress)
+    after = _measure_tuned(reader, part, tuned, tested, fixations, progress)
     verdict = judge(before.figures, after.figures, OWN)
-    learned_from = [*parts.train, *parts.stop]
     count = sum(not each.is_correction for each in (*train, *stop))
     info = describe_adapter(
-        reader, part, verdict, answers={"corrected": count}, visits=len(learned_from),
-        groups=(_name_group(picture) for picture in learned_from),
+        reader, part, verdict, answers={"corrected": count}, visits=len(parts.train) + len(parts.stop),
+        groups=parts.learned,
     )  # fmt: skip
     changes = compare_masks(before.own, after.own)
     page = write_report(info, verdict, changes, measure_loop(reader.states), None)
     return LearnedAdapter(info, verdict, page, is_complete, tuned)
 
 
-def _name_group(picture: LabelledPicture) -> str:
-    return picture.group or hash_texts([picture.load().tobytes()])
-
-
 def _divide(pictures: Sequence[LabelledPicture]) -> _Division:
-    """Divide pictures by recording where there are five, else by picture; raises `LearningError` for too few."""
-    names = [_name_group(each) for each in pictures]
-    if len(set(names)) < 5:
-        names = [hash_texts([each.load().tobytes()]) for each in pictures]
-    ranks = {name: k % 5 for k, name in enumerate(sorted(set(names)))}
-    found = {
-        part: [each for each, name in zip(pictures, names, strict=True) if ranks[name] in own]
-        for part, own in PARTS_OF_FIVE.items()
-    }
-    objects = sum(1 for each in pictures for _ in each.read_objects())
-    if objects < MIN_OBJECTS or not all(found.values()):
+    """Divide pictures in a way that stays the same when more are added; raises `LearningError` for too few."""
+    names = [PictureIdentity(hash_texts([each.load().tobytes()]), each.group) for each in pictures]
+    parts: dict[Role, dict[PictureIdentity, list[LabelledPicture]]] = {"train": {}, "stop": {}, "test": {}}
+    for name, role, picture in zip(names, assign_roles(names), pictures, strict=True):
+        parts[role].setdefault(name, []).append(picture)
+    train, stop, test = ([each for own in part.values() for each in own] for part in parts.values())
+    tested, stopped, count = _count_masks(test), _count_masks(stop), _count_masks(pictures)
+    if count < MIN_OBJECTS or min(tested, stopped) < MIN_HELD_OUT:
         raise LearningError(
-            f"there are {objects} right masks in {len(set(names))} pictures, and learning the decoder needs "
-            f"{MIN_OBJECTS} or more in five: correct more in gazecast review, or add --coco FILE"
+            f"there are {count} right masks in {len(set(names))} pictures, of which {tested} are kept apart for the "
+            f"test and {stopped} to decide when to stop, and learning the decoder needs {MIN_OBJECTS} or more, "
+            f"{MIN_HELD_OUT} of them for each of these: correct more in gazecast review, or add --coco FILE"
         )
-    return _Division(**found)
+    learned = {name.content for role in ("train", "stop") for name in parts[role]}
+    return _Division(train, stop, parts["test"], frozenset(learned))
+
+
+def _count_masks(pictures: Iterable[LabelledPicture]) -> int:
+    return sum(1 for each in pictures for _ in each.read_objects())
+
+
+def _choose_reference(
+    settings: EngineSettings, test: Mapping[PictureIdentity, Sequence[LabelledPicture]], progress: ProgressReporter
+) -> tuple[EngineSettings, list[LabelledPicture]]:
+    """Choose what new weights are compared with, and pictures that neither of both has learned from.
+
+    The adapter in use, on pictures that it has not learned from; the model without it, where too few of those are left.
+    """
+    every = [each for own in test.values() for each in own]
+    if settings.adapter is None:
+        return settings, every
+    info = load_adapter(settings.adapter)
+    fair = [each for name, own in test.items() if not has_learned(info, name) for each in own]
+    if _count_masks(fair) < MIN_HELD_OUT:
+        progress.show_line(
+            f"{settings.adapter.name} learned from the masks that are kept apart for the test, so that new weights are "
+            "compared with the model without it"
+        )
+        return replace(settings, adapter=None), every
+    if len(fair) < len(every):
+        progress.show_line(
+            f"{len(every) - len(fair)} of {len(every)} pictures are left out of the test: {settings.adapter.name} "
+            "learned from them"
+        )
+    return settings, fair
 
 
 def _measure(
@@ -154,6 +185,19 @@ def _measure(
     return _Measurement(figures, found[OWN])
 
 
+def _measure_apart(
+    reader: LookReader, settings: EngineSettings, own: Sequence[LabelledPicture], fixations: PictureFixations,
+    progress: ProgressReporter, show: Callable[[int, int], bool],
+) -> _Measurement | None:  # fmt: skip
+    """Measure an engine other than the reader's; None where it was stopped."""
+    engine = open_engine(settings, reader.config.models, None, progress)
+    try:
+        return _measure(engine, own, fixations, show)
+    finally:
+        for each in engine:
+            each.close()
+
+
 def _measure_tuned(
     reader: LookReader, part: Part, tuned: Mapping[str, Floats], own: Sequence[LabelledPicture],
     fixations: PictureFixations, progress: ProgressReporter,
@@ -162,15 +206,10 @@ def _measure_tuned(
     with tempfile.TemporaryDirectory(prefix="gazecast-learn-") as folder:
         file = Path(folder) / "tuned.adapter"
         save_adapter(file, AdapterInfo(part, reader.config.engine.model), tuned)
-        config = reader.config
-        engine = open_engine(replace(config.engine, adapter=file), config.models, None, progress)
-        try:
-            found = _measure(engine, own, fixations, lambda done, total: True)
-            assert found is not None
-            return found
-        finally:
-            for each in engine:
-                each.close()
+        settings = replace(reader.config.engine, adapter=file)
+        found = _measure_apart(reader, settings, own, fixations, progress, lambda done, total: True)
+        assert found is not None
+        return found
 
 
 @dataclass(frozen=True, slots=True, eq=False)
