@@ -89,6 +89,20 @@ def test_a_keyframe_that_was_not_searched_leaves_a_name_as_it_was_and_makes_none
     assert namer.name_object(1, shown_on(keyframe(3, ()), MUG)) is None  # searched, and nothing is there any more
 
 
+def test_another_mask_of_an_object_has_no_name_until_it_is_recognized():
+    """Such as the whole table, to which a long look at the mug stepped, or on which the next candidate is."""
+    namer, table = ObjectNamer(RecognitionMemory(FlowHistory())), (0.0, 100.0, 1024.0, 1024.0)
+    first = keyframe(1, (recognized(MUG, cup=0.5),))
+    unsearched = SimpleNamespace(index=2, received_ns=2, size=SIZE, recognition=None)
+    nearer = (180.0, 180.0, 420.0, 460.0)
+    assert namer.name_object(1, shown_on(first, MUG)).name == "cup"
+    assert namer.name_object(1, shown_on(first, table)) is None
+    assert namer.name_object(1, shown_on(unsearched, table)) is None
+    assert namer.name_object(1, shown_on(unsearched, nearer)).name == "cup"
+    found = [namer.name_object(1, shown_on(keyframe(k, (recognized(table, dog=0.9),)), table)) for k in range(3, 9)]
+    assert found[-1].name == "dog"
+
+
 def test_named_objects_keep_no_keyframe():
     """Each holds megabytes, and the names of many objects are kept."""
     namer, memory = ObjectNamer(RecognitionMemory(FlowHistory())), []
