@@ -57,7 +57,8 @@ class UserCommand:
         (None: the newest). undo: take the last of these commands back. uncorrect: take all of them back.
 
     object: hold, confirm or correct only if this object is shown. reply: receives the result, or a `CommandRejected`,
-    on the thread that executes the command; recordings do not keep it.
+    on the thread that executes the command; recordings do not keep it. is_withdrawn: asked before it is executed; who
+    waited for the result may have given up.
     """
 
     verb: CommandVerb
@@ -73,6 +74,7 @@ class UserCommand:
     box: Box | None = None
     query: WordQuery | None = field(default=None, compare=False, repr=False)
     reply: Callable[[Any], None] | None = field(default=None, compare=False, repr=False)
+    is_withdrawn: Callable[[], bool] | None = field(default=None, compare=False, repr=False)
 
 
 def make_confirmation(
@@ -92,6 +94,10 @@ class CommandQueue(BoundedQueue[UserCommand]):
 
     def __init__(self) -> None:
         super().__init__(MAX_QUEUED)
+
+    def drain(self) -> list[UserCommand]:
+        """Remove all commands and return those that were not withdrawn, oldest first."""
+        return [each for each in super().drain() if each.is_withdrawn is None or not each.is_withdrawn()]
 
 
 def apply_command(tracker: Tracker, command: UserCommand) -> None:

@@ -76,6 +76,8 @@ class RecognitionWorker:
                 request.reply(CommandRejected(f"the word cannot be encoded ({type(error).__name__}: {error})"))
 
     def _set_word(self, request: WordRequest) -> None:
+        if request.withdrawn.is_set():
+            return
         text = " ".join(request.text.split())
         query: WordQuery | None = None
         if text:
@@ -91,7 +93,9 @@ class RecognitionWorker:
         def reply(result: CommandRejected | None) -> None:
             request.reply(answer if result is None else result)
 
-        command = UserCommand("word", text=text, seconds=request.seconds, query=query, reply=reply)
+        command = UserCommand(
+            "word", text=text, seconds=request.seconds, query=query, reply=reply, is_withdrawn=request.withdrawn.is_set
+        )
         self._context.options.commands.put(command)
 
     def observe_word(self, word: WordState | None) -> None:

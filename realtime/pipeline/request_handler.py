@@ -203,8 +203,13 @@ class RequestHandler:
 
     def _set_word(self, text: str, seconds: float | None) -> bytes:
         answers: queue.Queue[WordAnswer | CommandRejected] = queue.Queue(1)
-        self._words.put(WordRequest(text, seconds, answers.put_nowait))
+        request = WordRequest(text, seconds, answers.put_nowait)
+        self._words.put(request)
         answer = self._wait(answers, WORD_S)
+        if answer is _NO_RESULT:
+            request.withdrawn.set()  # a refused word must not come into force later; one may be doing so right now
+            with contextlib.suppress(queue.Empty):
+                answer = answers.get(timeout=POLL_S)
         if answer is _NO_RESULT:
             raise RequestRefused(f"the word was not set within {WORD_S:g} s; is the source running?")
         if isinstance(answer, CommandRejected):

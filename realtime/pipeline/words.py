@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -26,12 +27,14 @@ class WordRequest:
     """A request to search for a word beside the gaze.
 
     text: "" for no word. seconds: how long; None until it is replaced. reply: receives the answer, or the
-    `CommandRejected` with the reason; on any thread.
+    `CommandRejected` with the reason; on any thread. withdrawn: set by who gives up waiting for it: a word that is not
+    in force by then never will be.
     """
 
     text: str
     seconds: float | None = None
     reply: Callable[[WordAnswer | CommandRejected], None] = field(default=lambda answer: None, compare=False)
+    withdrawn: threading.Event = field(default_factory=threading.Event, compare=False)
 
 
 def describe_answer(answer: WordAnswer | CommandRejected) -> str:
@@ -40,7 +43,7 @@ def describe_answer(answer: WordAnswer | CommandRejected) -> str:
         return f"the word was refused: {answer}"
     if answer.is_known or not answer.text:
         return f"searching for {answer.text!r}" if answer.text else "searching for no word"
-    hint = f"; it knows {', '.join(answer.near)}" if answer.near else ""
+    hint = f"; it knows {', '.join(answer.near)}" if answer.near else "; try an English name, such as cup"
     return f"the recognizer does not know {answer.text!r}, which changes nothing{hint}"
 
 

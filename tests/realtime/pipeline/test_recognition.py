@@ -8,8 +8,9 @@ import pytest
 from engines import EngineUnavailable
 from engines.recognition.detected_objects import DetectedObjects
 from engines.recognition.name_words import encode_name
+from realtime.comms.requests import SetWordRequest
 from realtime.errors import CommandRejected
-from realtime.pipeline import recognition
+from realtime.pipeline import recognition, request_handler
 from realtime.pipeline.context import PipelineContext, PipelineOptions
 from realtime.pipeline.publisher import MessagePublisher
 from realtime.pipeline.recognition import RecognitionWorker
@@ -156,6 +157,31 @@ def test_a_word_without_a_recognizer_is_refused_with_the_reason(clock, error):
     assert not commands
     assert str(error) in str(answers[0])
     assert isinstance(answers[0], CommandRejected)
+
+
+def test_a_word_that_nobody_waits_for_any_more_never_comes_into_force(clock):
+    worker = make_worker(Recognizer(clock))
+    worker.open_now(None)
+    words, commands = worker._context.options.words, worker._context.options.commands
+    early, late, wanted = (WordRequest(text) for text in ("cup", "book", "cups"))
+    for request in (early, late, wanted):
+        words.put(request)
+    early.withdrawn.set()
+    worker.set_words()
+    late.withdrawn.set()  # while it waits for the next frame
+    assert [command.text for command in commands.drain()] == ["cups"]
+
+
+def test_a_refused_request_for_a_word_is_withdrawn(clock, monkeypatch):
+    monkeypatch.setattr(request_handler, "WORD_S", 0.0)
+    worker = make_worker(Recognizer(clock))
+    options = worker._context.options
+    handler = request_handler.RequestHandler("test", options.commands, options.words, lambda: 0)
+    with pytest.raises(request_handler.RequestRefused, match="is the source running"):
+        handler.reply(SetWordRequest("cup"))
+    worker.open_now(None)
+    worker.set_words()
+    assert not options.commands.drain()
 
 
 def test_too_many_words_at_once_are_refused(clock):
