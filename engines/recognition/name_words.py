@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 import numpy as np
 
+from engines.base import Floats
 from engines.recognition.base import WordQuery
 
 SYNONYMS: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -73,21 +74,37 @@ SYNONYMS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 """Other words for names of COCO's categories, and words that several of them share."""
 PLURALS: Mapping[str, str] = MappingProxyType({"knives": "knife", "mice": "mouse", "geese": "goose", "skis": "skis"})
+_AFTER_NOUN = re.compile(
+    r"\s(?:of|on|in|at|by|near|with|without|to|from|for|under|over|above|below|behind|beside|between|next|that|which|"
+    r"there|here|please)\b.*"
+)
+"""What follows the noun that is meant: "cup of coffee", "cup on the left"."""
 _ARTICLES = re.compile(r"^(?:(?:the|a|an|my|your|his|her|our|their|this|that|these|those|some|any|one)\s+)+")
 
 
 def encode_name(text: str, names: Sequence[str]) -> WordQuery:
     """Encode a word as a weight of each name; it is unknown where it means none of them.
 
-    Upper case, plurals, articles and what stands before a known word ("the red mugs") do not matter.
+    Upper case, plurals, articles, what stands before a known word ("the red mugs") and what follows it ("mug of tea on
+    the left") do not matter. Words joined by "and" or "or" mean what any of them means.
     """
-    words = _ARTICLES.sub("", " ".join(re.sub(r"[^\w\s-]", " ", text.lower()).split())).split()
-    for begin in range(len(words)):
-        meant = set(_list_meanings(" ".join(words[begin:])))
-        code = np.array([name in meant for name in names], np.float32)
-        if code.any():
-            return WordQuery(text, code)
-    return WordQuery(text, np.zeros(len(names), np.float32), is_known=False)
+    phrase = " ".join(re.sub(r"[^\w\s-]", " ", re.sub(r"[,;/&]", " or ", text.lower())).split())
+    code = np.zeros(len(names), np.float32)
+    for part in re.split(r"\b(?:and|or)\b", phrase):
+        code = np.maximum(code, _encode_noun(part.strip(), names))
+    return WordQuery(text, code, is_known=bool(code.any()))
+
+
+def _encode_noun(phrase: str, names: Sequence[str]) -> Floats:
+    """Weigh each name by whether a noun and what is round it mean it; the noun before "of", "on" ... comes first."""
+    for noun in dict.fromkeys((_AFTER_NOUN.sub("", phrase), phrase)):
+        words = _ARTICLES.sub("", noun).split()
+        for begin in range(len(words)):
+            meant = set(_list_meanings(" ".join(words[begin:])))
+            code = np.array([name in meant for name in names], np.float32)
+            if code.any():
+                return code
+    return np.zeros(len(names), np.float32)
 
 
 def _list_meanings(word: str) -> Iterator[str]:

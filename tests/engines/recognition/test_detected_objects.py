@@ -46,6 +46,16 @@ MASKS = np.stack([mask_of(CUP), mask_of(DOG), mask_of((0, 100, 20, 120)), np.zer
         ("hot dogs", "hot dog"),
         ("my mobile phones", "cell phone"),
         ("glasses case", None),
+        ("cup of coffee", "cup"),
+        ("the cup on the left, please", "cup"),
+        ("bowl of oranges", "bowl"),
+        ("a piece of cake", "cake"),
+        ("dog with a frisbee", "dog"),
+        ("on the left", None),
+        ("of", None),
+        ("and", None),
+        ("чашка", None),
+        ("\u2615", None),
         ("unicorn", None),
         ("", None),
     ],
@@ -74,6 +84,14 @@ def test_regions_of_a_word_are_the_surest_first():
 def test_a_word_may_mean_several_names():
     query = encode_name("bags", NAMES)
     assert {NAMES[k] for k in np.flatnonzero(query.code)} == {"handbag", "backpack", "suitcase"}
+
+
+@pytest.mark.parametrize("text", ["cup and bottle", "the cups or a bottle", "bottle, mug", "cup & unicorn & bottle"])
+def test_joined_words_mean_what_any_of_them_means(text):
+    query = encode_name(text, NAMES)
+    assert {NAMES[k] for k in np.flatnonzero(query.code)} == {"cup", "bottle"}
+    assert query.is_known
+    assert set(query.code.tolist()) == {0, 1}
 
 
 def test_every_synonym_means_names_that_the_detector_knows():
