@@ -100,7 +100,7 @@ export class WordPanel {
     if (isWaiting) return "Preparing the word…";
     if (word.error) return word.error;
     if (!isEnabled || !word.text) return "Name what you look at: the mask keeps to it where the gaze is off, or away.";
-    if (!word.known) return `“${word.text}” is not known and changes nothing.${word.near.length ? " Known are:" : ""}`;
+    if (!word.known) return `“${word.text}” is not known and changes nothing.${word.near.length ? " Known are:" : " Try an English name, such as cup."}`;
     return word.found ? `“${word.text}” is found.` : `“${word.text}” is not in the picture now.`;
   }
 

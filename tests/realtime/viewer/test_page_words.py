@@ -61,6 +61,21 @@ def test_a_typed_word_finds_its_thing_alone_and_unknown_ones_have_neighbours(pag
     page.wait_for("!gazecast.word.word.text && document.querySelector('#word-clear').hidden")
 
 
+@pytest.mark.parametrize(("size", "is_phone"), [((1280, 800), False), ((360, 700), True)])
+def test_a_long_word_without_spaces_stays_in_its_panel(page, size, is_phone):
+    page.call("Emulation.setDeviceMetricsOverride", width=size[0], height=size[1], deviceScaleFactor=1, mobile=is_phone)
+    type_word(page, "x" * 80)
+    page.wait_for(f"{STATE}.includes('Try an English name')")
+    right = "document.querySelector('{}').getBoundingClientRect().right"
+    panel = page.evaluate(right.format("#word"))
+    for part in ("#word-form", "#word-clear", "#word-text", "#word-state", "#word-speech-note"):
+        assert page.evaluate(right.format(part)) <= panel, part
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    assert page.evaluate(
+        "(() => { const p = document.querySelector('#word'); return p.scrollWidth <= p.clientWidth; })()"
+    )
+
+
 def test_a_spoken_word_is_set_and_a_refused_microphone_is_explained(page):
     page.press_key("v")
     page.wait_for(f"{STATE} === 'Listening; say what you look at.'")
