@@ -58,7 +58,7 @@ class AbandonableThread:
             with contextlib.suppress(queue.Empty):
                 return self._results.get(timeout=TICK_S)
             if self._is_cancelled():
-                break
+                raise CallAbandoned(f"{self._name} was left behind: nobody waits for it any more")
             if self._thread is not None and not self._thread.is_alive() and self._results.empty():
                 raise MemoryError(f"{self._name} has ended")
         raise CallAbandoned(f"{self._name} has not returned within {limit_s:.1f} s")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 
+from engines import EngineUnavailable
 from realtime.comms.messages import KeyframeMessage
 from realtime.infra.clock import now_ns
 from realtime.infra.threads import lower_priority
@@ -35,7 +36,11 @@ class EncodeWorker:
         lower_priority(ENCODER_NICE)  # a keyframe that is 10 ms late is not seen, a mask that is 10 ms late is
         while (frame := self._context.to_encode.get()) is not None:
             with self._context.guard("encode"):
-                self._encode(engine, frame)
+                try:
+                    self._encode(engine, frame)
+                except EngineUnavailable:
+                    if not self._context.stopping.is_set():  # the end of a run leaves its last encode behind
+                        raise
             self._encoded.set()
 
     def encode_and_wait(self, frame: Frame) -> Keyframe | None:
