@@ -110,9 +110,11 @@ def _explain_difference(
     """List the reasons why the masks differ from the recorded ones, though each replay gives the same."""
     about, reasons = recording.about, []
     # engine_id counts the engines of a process
-    if any(about.engine.get(key) != engine[key] for key in engine if key != "engine_id"):
-        then, now = (" ".join(str(info.get(name, "?")) for name in ENGINE) for info in (about.engine, engine))
-        reasons.append(f"the engine is another one: then {then}, now {now}")
+    other = [key for key in engine if key != "engine_id" and about.engine.get(key) != engine[key]]
+    if other:
+        shown = [key for key in engine if key in ENGINE or key in other]
+        then, now = (" ".join(str(info.get(key, "?")) for key in shown) for info in (about.engine, engine))
+        reasons.append(f"the engine is another one ({', '.join(other)}): then {then}, now {now}")
     if config.tracker != read_recorded_config(recording).tracker:
         reasons.append("the tracker's settings are not those of the run")
     if not about.from_start:

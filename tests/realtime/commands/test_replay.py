@@ -14,11 +14,11 @@ import realtime.session.own_engine as engine_module
 from engines import EngineSettings, load
 from realtime import Requester
 from realtime.commands.main import main
-from realtime.commands.replay import read_recorded_config
+from realtime.commands.replay import _explain_difference, read_recorded_config
 from realtime.comms.envelope import unpack
 from realtime.config.schema import RunConfig, load_config
 from realtime.errors import RecordingError, WireError
-from realtime.recording.exact_replay import ExactReplay
+from realtime.recording.exact_replay import ExactReplay, ReplaySummary
 from realtime.recording.format import pack_tracker_call, read_tracker_call
 from realtime.recording.playback import RecordedFrames
 from realtime.recording.reader import RecordingReader
@@ -214,6 +214,15 @@ def test_the_command_reports_why_masks_differ(quick, capsys):
     code, text = run_command(capsys, "replay", str(quick), "--exact", *QUICKLY, *changed)
     assert code == 0
     assert "the tracker's settings are not those of the run" in text
+
+
+def test_the_command_names_what_differs_of_the_engine(quick, capsys):
+    recording = RecordingReader(quick)
+    engine = {**recording.about.engine, "picture_side": 7}
+    reasons = _explain_difference(ReplaySummary(), recording, engine, read_recorded_config(recording))
+    (reason,) = (each for each in reasons if "engine" in each)
+    assert reason.startswith("the engine is another one (picture_side): then ")
+    assert reason.endswith(" 7")
 
 
 def test_ctrl_c_while_an_engine_is_built_ends_the_replay(quick, monkeypatch):
