@@ -100,7 +100,7 @@ class LoadMeter:
         """Requests a second of each wearer to the decoder."""
 
     def observe(self, at_ns: int, cpu_ns: int, engine_ns: int, decodes: int, wearers: int) -> None:
-        """Record the process's CPU time, the engine's, the decoder's served requests, and the open wearers.
+        """Record the process's CPU time, the engine's, the decoder's served requests, and the wearers who send frames.
 
         A window in which the number of wearers changes is dropped: starting costs more.
         """

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from engines import Decoder, Encoder, Image
 from engines.recognition.base import ObjectRecognizer, Recognition, WordQuery
+from realtime.config.schema import RunConfig
+from realtime.errors import SettingsError
 from realtime.infra.progress import PreparationStep, ProgressReporter
 from realtime.pipeline.engine_watch import FallbackEngine
 from realtime.serving.shared_engine import SharedEngine
-from realtime.session.engine import adapt_engine
+from realtime.session.engine import adapt_engine, apply_adapter
 
 
 class SharedRecognizer:
@@ -70,11 +73,25 @@ class HostEngine:
         share: SharedEngine,
         open_recognizer: Callable[[Encoder | None], ObjectRecognizer | None],
         open_word_recognizer: Callable[[], ObjectRecognizer],
+        *,
+        adapter: Path | None = None,
     ) -> None:
-        """open_recognizer, open_word_recognizer: see `SessionEngine`; each is called once at most."""
-        self.share = share
+        """open_recognizer, open_word_recognizer: see `SessionEngine`; each is called once at most.
+
+        adapter: whose weights the engine has.
+        """
+        self.share, self._adapter = share, adapter
         self._recognizer = SharedRecognizer(open_recognizer)
         self._word_recognizer = SharedRecognizer(lambda encoder: open_word_recognizer())
+
+    def check_adapter(self, config: RunConfig) -> None:
+        """Raise `SettingsError` for a session whose adapter has weights that the engine was not opened with."""
+        wanted = apply_adapter(config).engine.adapter
+        if wanted is not None and wanted != self._adapter:
+            raise SettingsError(
+                f"session {config.publish.stream}: {wanted} holds weights of the engine, which all sessions share; set "
+                "adapter at the top of the file, or start another host"
+            )
 
     def open_recognizer(self, encoder: Encoder) -> ObjectRecognizer | None:
         """Return the sessions' recognizer; None where there is none. Raises `EngineError`."""
@@ -112,6 +129,10 @@ class EngineClient:
     def set_locked(self, is_locked: bool) -> None:
         """Set whether the wearer's gaze is locked on an object: then its keyframes come before those of others."""
         self._engine.share.set_locked(self._stream, is_locked)
+
+    def set_sending(self, is_sending: bool) -> None:
+        """Set whether the wearer's frames come, see `SharedEngine.set_sending`."""
+        self._engine.share.set_sending(self._stream, is_sending)
 
     def find_overload(self) -> str:
         """Return why keyframes come later than they should; empty if they do not."""

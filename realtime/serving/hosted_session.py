@@ -73,8 +73,9 @@ class HostedObserver(PipelineObserver):
             self._client.set_locked(is_locked)
 
     def on_health(self, health: HealthMessage) -> None:
-        """Keep the newest."""
+        """Keep the newest, and let the engine know whether frames come."""
         self.health = health
+        self._client.set_sending(health.rates.get("frames", 0.0) > 0)
 
     def problem(self) -> str:
         """Return why keyframes come later than they should."""
@@ -93,8 +94,12 @@ class HostedSession:
         *,
         max_fps: float = 0.0,
     ) -> None:
-        """Open inputs and outputs; raises the errors of both, after which nothing is open."""
+        """Open inputs and outputs; raises the errors of both, and `SettingsError` or `LearningError` for an adapter.
+
+        After an error nothing is open.
+        """
         self.config, self.stream = config, config.publish.stream
+        engine.check_adapter(config)
         self._failure = ""
         self._lock = threading.Lock()
         view = SessionView(progress, self.stream)

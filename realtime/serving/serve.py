@@ -120,6 +120,7 @@ def open_host_engine(config: RunConfig, sharing: SharingSettings, progress: Prog
         ),
         partial(open_recognizer, config.engine, config.models, progress),
         partial(open_word_recognizer, config.engine, config.models, progress),
+        adapter=config.engine.adapter,
     )
 
 

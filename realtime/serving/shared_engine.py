@@ -90,6 +90,7 @@ class SharedEngine:
         )  # fmt: skip
         self._lock = threading.Lock()
         self._streams: set[str] = set()
+        self._sending: set[str] = set()
         self._meter = LoadMeter()
         self._overload, self._overload_ns = "", 0  # what was found, and when to look again
         self.work_slots = WorkSlots(self.settings.tracking_slots or count_slots(encoder.info, os.cpu_count() or 1))
@@ -156,6 +157,7 @@ class SharedEngine:
         """Close a stream; a call of it that waits raises `EngineClosed`. Does nothing for one that is not open."""
         with self._lock:
             self._streams.discard(stream)
+            self._sending.discard(stream)
         self._encoding.close_stream(stream)
         self._decoding.close_stream(stream)
 
@@ -163,6 +165,11 @@ class SharedEngine:
         """Set whether a wearer's gaze is locked on an object: then its requests come before those of idle wearers."""
         self._encoding.set_locked(stream, is_locked)
         self._decoding.set_locked(stream, is_locked)
+
+    def set_sending(self, stream: str, is_sending: bool) -> None:
+        """Set whether frames of a wearer come: one who waits for a device costs nothing, and is not measured."""
+        with self._lock:
+            (self._sending.add if is_sending and stream in self._streams else self._sending.discard)(stream)
 
     def statistics(self) -> SharingStatistics:
         """Return what was measured so far."""
@@ -203,7 +210,7 @@ class SharedEngine:
         engine_ns = encoder.busy_ns * threads.get("encoder", 1) + decoder.busy_ns * threads.get("decoder", 1)
         served = sum(size * count for size, count in decoder.batch_sizes.items())
         with self._lock:
-            self._meter.observe(now_ns(), time.process_time_ns(), engine_ns, served, len(self._streams))
+            self._meter.observe(now_ns(), time.process_time_ns(), engine_ns, served, len(self._sending))
             cores, hz = self._meter.wearer_cores, self._meter.decode_hz
         sides = self._encoder.sides if isinstance(self._encoder, SamEncoder) else ()
         return MeasuredCost(smallest_encode_ms(encoder, sides), decoder.item_ms, hz, cores, os.cpu_count() or 1)

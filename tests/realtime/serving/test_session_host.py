@@ -21,6 +21,7 @@ from realtime.comms.sockets.publisher import PublisherSocket
 from realtime.config.schema import RunConfig
 from realtime.errors import RecordingError, SessionRefused, SettingsError, SourceError, WireError
 from realtime.infra.progress import ProgressReporter
+from realtime.learning.adapter import AdapterInfo, save_adapter
 from realtime.serving import host_requests, hosted_session
 from realtime.serving.capacity import Admission
 from realtime.serving.host_config import HostSettings, read_session
@@ -367,6 +368,26 @@ def test_wrong_settings_are_refused_with_what_to_do(tmp_path: Path, opened, clip
             with pytest.raises(WireError, match=expected):
                 requester.open_session(**{**settings, "stream": "carl"})
         assert requester.sessions() == []
+
+
+def test_learned_weights_of_the_engine_are_no_session_s(tmp_path: Path, opened, clips):
+    weights = tmp_path / "weights.adapter"
+    save_adapter(weights, AdapterInfo("decoder", DEFAULTS.engine.model), {"x": np.zeros(2, np.float32)})
+    with pytest.raises(SettingsError, match=r"session anna: .*weights\.adapter holds weights of the engine, which all"):
+        opened.open(**clips["anna"], adapter=str(weights))
+    assert opened.host.list_streams() == []
+    opened.host._engine._adapter = weights  # of a host that was opened with them
+    opened.open(**clips["anna"], adapter=str(weights))
+
+
+def test_a_wearer_whose_device_is_not_there_is_not_measured(opened, clips):
+    share = opened.host._engine.share
+    opened.open(**clips["anna"])
+    opened.open(stream="ben", source="pupil://127.0.0.1:1")
+    eventually(lambda: share._sending == {"anna"}, "frames of anna")
+    eventually(lambda: len(share.statistics().streams) == 2, "ben's engine")
+    opened.host.close_session("anna")
+    assert share._sending == set()
 
 
 def test_a_recording_that_cannot_be_written_is_refused_at_once(tmp_path: Path, opened, clips):

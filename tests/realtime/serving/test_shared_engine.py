@@ -268,6 +268,25 @@ def test_health_says_how_the_engine_is_shared(shared):
     assert shared.find_overload() == ""
 
 
+def test_only_wearers_who_send_frames_bear_the_measured_cost(shared, monkeypatch):
+    """Seven who wait for their devices would make the eighth look cheap, and admit more than fit."""
+    at_ns, cpu_ns = [10**9], [0]
+    monkeypatch.setattr(shared_engine, "now_ns", lambda: at_ns[0])
+    monkeypatch.setattr(shared_engine.time, "process_time_ns", lambda: cpu_ns[0])
+    for number in range(8):
+        shared.open_client(str(number))
+    shared.set_sending("0", True)
+    shared.set_sending("not open", True)
+    assert shared.measure_cost().wearer_cores is None
+    at_ns[0], cpu_ns[0] = at_ns[0] + 10 * 10**9, 4 * 10**9
+    assert shared.measure_cost().wearer_cores == pytest.approx(0.4)
+    shared.set_sending("0", False)
+    at_ns[0] += 10 * 10**9
+    shared.measure_cost()
+    at_ns[0] += 10 * 10**9
+    assert shared.measure_cost().wearer_cores == pytest.approx(0.4)  # none was measured since
+
+
 def test_sessions_that_ask_for_an_overload_have_it_measured_once_a_second(shared, monkeypatch):
     at_ns, measured = [10**9], []
     monkeypatch.setattr(shared_engine, "now_ns", lambda: at_ns[0])
