@@ -43,19 +43,27 @@ def structural_similarity(a: Grey, b: Grey, window: int = 5) -> Floats:
 
     `b` is first scaled to `a`'s mean and spread, so that a change of exposure or gain does not count.
     """
+    (mean_a, spread_a), (mean_b, spread_b) = (_measure_levels(grey) for grey in (a, b))
+    gain = min(max(spread_a / spread_b, 0.25), 4.0) if spread_b > 1 else 1.0
     x, y = a.astype(np.float32), b.astype(np.float32)
-    spread = float(y.std())
-    gain = min(max(float(x.std()) / spread, 0.25), 4.0) if spread > 1 else 1.0
-    y = (y - float(y.mean())) * gain + float(x.mean())
+    y *= gain
+    y += mean_a - gain * mean_b
 
     def mean(v: Floats) -> Floats:
         return np.asarray(cv2.blur(v, (window, window)), np.float32)
 
     mx, my = mean(x), mean(y)
-    vx, vy, cov = mean(x * x) - mx * mx, mean(y * y) - my * my, mean(x * y) - mx * my
+    product, squares = mx * my, mx * mx + my * my
+    covariance, variances = mean(x * y) - product, mean(x * x + y * y) - squares
     c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
-    out = ((2 * mx * my + c1) * (2 * cov + c2)) / ((mx * mx + my * my + c1) * (vx + vy + c2))
+    out = ((2 * product + c1) * (2 * covariance + c2)) / ((squares + c1) * (variances + c2))
     return np.asarray(out, np.float32)
+
+
+def _measure_levels(grey: Grey) -> tuple[float, float]:
+    """Compute the mean and the standard deviation of a picture's grey levels."""
+    mean, deviation = cv2.meanStdDev(grey)
+    return mean.item(), deviation.item()
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,11 +88,16 @@ class FlowChain:
         h, w = self.displacement.shape[:2]
         return np.array([w / self.size[0], h / self.size[1]], np.float32)
 
+    @property
+    def _places(self) -> Floats:
+        """(h, w, 2) position in the older frame of every working pixel."""
+        return np.asarray(cv2.add(pixel_grid(self.displacement.shape), self.displacement), np.float32)
+
     @LazyValue
     def similarity(self) -> Floats:
         """(h / 2, w / 2) structural similarity of the newest frame and the warped older one."""
         h, w = self.displacement.shape[:2]
-        warped = sample_bilinear(self._greys[0], pixel_grid((h, w)) + self.displacement)
+        warped = sample_bilinear(self._greys[0], self._places)
         now, then = (
             np.asarray(cv2.resize(g, (w // 2, h // 2), interpolation=cv2.INTER_AREA), np.uint8)
             for g in (self._greys[1], warped)
@@ -141,7 +154,7 @@ class FlowChain:
 
     def warp_logits(self, logits: Floats, letterbox: Letterbox) -> Floats:
         """Warp (K, S, S) logits of the older frame to (K, h, w) on the working grid of the newest; K at most 4."""
-        return self._sample_logits(logits, letterbox, pixel_grid(self.displacement.shape) + self.displacement)
+        return self._sample_logits(logits, letterbox, self._places)
 
     def resample_logits(self, logits: Floats, letterbox: Letterbox) -> Floats:
         """Resample (K, S, S) logits of the older frame to (K, h, w) on its own working grid; K at most 4."""
@@ -149,13 +162,14 @@ class FlowChain:
 
     def _sample_logits(self, logits: Floats, letterbox: Letterbox, places: Floats) -> Floats:
         step = np.array(letterbox.scale, np.float32) * (logits.shape[-1] / letterbox.side)
-        at = (places + 0.5) * (step / self._scale) - 0.5
+        scale = step / self._scale
+        at = places * scale + np.asarray(0.5 * scale - 0.5, np.float32)
         out = sample_bilinear(np.ascontiguousarray(logits.transpose(1, 2, 0)), at)  # all of them in one pass
         return out[None] if out.ndim == 2 else out.transpose(2, 0, 1)
 
     def warp(self, small: Floats) -> Floats:
         """Warp (h, w) float32 from the working grid of the older frame to that of the newest."""
-        return sample_bilinear(small, pixel_grid(self.displacement.shape) + self.displacement)
+        return sample_bilinear(small, self._places)
 
     def rasterize_disc(self, point_px: tuple[float, float], radius_px: float) -> Floats:
         """Draw a disc round a point of the newest frame: (h, w) float32 on the working grid, 1 inside."""

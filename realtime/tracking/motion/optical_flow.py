@@ -150,7 +150,7 @@ class FlowHistory:
         """
         if len(self._ring) < 2 or (newest := next(reversed(self._ring.values()))).trust < self._settings.cut_trust:
             return None
-        lengths = cv2.magnitude(newest.flow[..., 0], newest.flow[..., 1])
+        lengths = cv2.magnitude(*cv2.split(np.ascontiguousarray(newest.flow[::4, ::4])))  # flow is smooth
         blocks = np.asarray(cv2.resize(lengths, SPEED_BLOCKS, interpolation=cv2.INTER_AREA))
         return float(blocks.max()) / int(max(newest.grey.shape))
 
@@ -254,7 +254,8 @@ class FlowHistory:
     @staticmethod
     def _compose(flow: Floats, older: Floats) -> Floats:
         """Compose newest -> before (`flow`) and before -> then (`older`)."""
-        return np.asarray(flow + sample_bilinear(older, pixel_grid(flow.shape) + flow), np.float32)
+        places = np.asarray(cv2.add(pixel_grid(flow.shape), flow), np.float32)
+        return np.asarray(cv2.add(flow, sample_bilinear(older, places)), np.float32)
 
     def _shrink(self, frame: Frame) -> tuple[Grey, Image]:
         """Shrink a frame to the working grid; returns it in grey, and in CIELAB."""
@@ -273,8 +274,8 @@ class FlowHistory:
         trust = FlowChain(before.index, frame.index, frame.size, flow, 1.0, (before.grey, grey)).trust
         if trust < self._settings.doubt_trust:
             trust = min(trust, self._forward_backward_consistency(grey, before.grey, flow))
-        apart = _histogram_distance(grey, before.grey)
-        if any(trust < below and apart > least for below, least in self._settings.cut_histogram):
+        doubts = [least for below, least in self._settings.cut_histogram if trust < below]
+        if doubts and _histogram_distance(grey, before.grey) > min(doubts):
             trust = 0.0
         return flow, trust
 
