@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import sys
 from dataclasses import replace
@@ -135,15 +136,29 @@ def _ms(found: dict[str, float] | None, count: int) -> str:
     return "-" if found is None else " / ".join(f"{value:.0f}" for value in list(found.values())[:count])
 
 
+def positive_int(text: str) -> int:
+    """Read a number of wearers or turns, 1 or more."""
+    if (value := int(text)) < 1:
+        raise argparse.ArgumentTypeError(f"expected 1 or more, got {value}")
+    return value
+
+
+def positive_float(text: str) -> float:
+    """Read a rate or a time above 0."""
+    if not 0 < (value := float(text)) < math.inf:
+        raise argparse.ArgumentTypeError(f"expected a number above 0, got {value}")
+    return value
+
+
 def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--parts", nargs="*", choices=PARTS, default=list(PARTS))
-    parser.add_argument("--wearers", nargs="+", type=int, default=[1, 2, 4, 8, 16])
+    parser.add_argument("--wearers", nargs="+", type=positive_int, default=[1, 2, 4, 8, 16])
     parser.add_argument("--engines", nargs="+", default=["fake", "openvino"])
     parser.add_argument("--size", default="640x360")
-    parser.add_argument("--fps", type=float, default=15.0)
-    parser.add_argument("--seconds", type=float, default=15.0)
-    parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--fps", type=positive_float, default=15.0)
+    parser.add_argument("--seconds", type=positive_float, default=15.0)
+    parser.add_argument("--turns", type=positive_int, default=3)
     parser.add_argument("--set", action="append", default=[], metavar="KEY = VALUE", help="a line of the host's file")
     parser.add_argument("--out", type=Path, default=RESULTS, help="parts that are not measured keep their results")
     parser.add_argument("--draw", type=Path, metavar="DIR", help="where to draw the figures")

@@ -102,7 +102,9 @@ def measure_fairness(machine: MachineModel, model: WearerModel, wearers: int) ->
 def plan_building(
     machine: MachineModel, model: WearerModel, counts: Sequence[int], *, seconds: float = 5.0
 ) -> list[dict[str, Any]]:
-    """Return, for each number of wearers, the devices that they need and what the wearers get."""
+    """Return, for each number of wearers, 1 or more, the devices that they need and what the wearers get."""
+    if bad := [count for count in counts if count < 1]:
+        raise ValueError(f"a building has 1 wearer or more, got {bad[0]}")
     fits, rows = find_capacity(machine, model), []
     for count in counts:
         devices = math.ceil(count / fits)

@@ -355,7 +355,12 @@ def simulate(
     """Simulate wearers on one machine; the first two seconds are not counted.
 
     first: the costs and the wishes of the first wearer, where they differ from the others'.
+    Raises `ValueError` without a wearer, and without the times of the engine.
     """
+    if wearers < 1:
+        raise ValueError(f"a simulation has 1 wearer or more, got {wearers}")
+    if not (machine.encode_ms and machine.decode_ms and machine.frame_ms):
+        raise ValueError(f"{machine.name}: measure its times first, of encoding, decoding or tracking there are none")
     chosen, rng, times = settings or SharingSettings(), np.random.default_rng(seed), SimulatedTimes()
     clock = SimulatedClock(machine.cores, machine.python_cores)
     slots = SimulatedSlots(machine.slots, clock)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from benchmarks.many.__main__ import build_parser
 from benchmarks.many.planning import find_capacity, plan_building
 from benchmarks.many.simulator import MachineModel, SimulatedClock, WearerModel, simulate
 
@@ -42,6 +43,26 @@ def test_one_wearer_gets_every_frame_and_young_keyframes():
     assert len(times.frame_to_mask) == pytest.approx(4 * 15, abs=2)
     assert np.percentile(times.frame_to_mask, 50) < 10
     assert np.percentile(times.keyframe_age, 95) <= 2 * 1000 / 15 + 1
+
+
+@pytest.mark.parametrize("count", [0, -1])
+def test_nobody_is_not_simulated(count):
+    with pytest.raises(ValueError, match="a simulation has 1 wearer or more, got"):
+        simulate(machine(), count, WEARER)
+    with pytest.raises(ValueError, match="a building has 1 wearer or more, got"):
+        plan_building(machine(), WEARER, (1, count))
+
+
+def test_a_machine_without_measured_times_is_not_simulated():
+    with pytest.raises(ValueError, match="test: measure its times"):
+        simulate(machine(encode_ms=[]), 1, WEARER)
+
+
+@pytest.mark.parametrize("arguments", [("--wearers", "2", "0"), ("--fps", "0"), ("--seconds", "nan"), ("--turns", "0")])
+def test_a_benchmark_of_nothing_is_refused(arguments, capsys):
+    with pytest.raises(SystemExit):
+        build_parser().parse_args(arguments)
+    assert "expected" in capsys.readouterr().err
 
 
 def test_keyframes_age_evenly_with_more_wearers():
