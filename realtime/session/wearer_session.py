@@ -9,13 +9,13 @@ from typing import Protocol
 from engines import Decoder, Encoder
 from engines.recognition.base import ObjectRecognizer
 from realtime.config.schema import RunConfig, select_recorded_settings, to_toml
-from realtime.errors import RunFailed
+from realtime.errors import RunFailed, SettingsError
 from realtime.infra.progress import PreparationStep, ProgressReporter
 from realtime.infra.work_slots import WorkSlots
 from realtime.pipeline.context import PipelineOptions
 from realtime.pipeline.engine_watch import FallbackEngine
 from realtime.pipeline.pipeline import Pipeline
-from realtime.pipeline.words import WordRequest, describe_answer
+from realtime.pipeline.words import MAX_WORD_CHARS, WordRequest, describe_answer
 from realtime.session.engine import apply_adapter, resolve_tracker_settings
 from realtime.session.run_inputs import RunInputs
 from realtime.session.session_outputs import SessionOutputs
@@ -69,8 +69,12 @@ class WearerSession:
     ) -> None:
         """progress: shows what the wearer's word and recording come to. max_fps: see `PipelineOptions`.
 
-        Raises `LearningError` for a bad adapter.
+        Raises `LearningError` for a bad adapter, `SettingsError` for a word that is too long.
         """
+        if len(config.word) > MAX_WORD_CHARS:
+            raise SettingsError(
+                f"word must be a text of at most {MAX_WORD_CHARS} characters, such as cup, got {config.word!r}"
+            )
         config = apply_adapter(config)
         self._config, self._inputs, self._outputs = config, inputs, outputs
         self._engine, self._progress = engine, progress
@@ -120,7 +124,9 @@ class WearerSession:
         if status.received == 1:  # its only mask can be a guess
             raise RunFailed("the clip has one frame, and a fixation takes two; for a picture use: gazecast segment")
         if not self._pipeline.mask_count:
-            gaze = inputs.gaze.status()
+            gaze, word = inputs.gaze.status(), self._config.word
+            if word and not gaze.received:
+                raise RunFailed(f"the clip ended before {word!r} was found in it; is it in the picture, and known?")
             if not (gaze.received or inputs.is_mouse_gaze):
                 raise RunFailed(f"the clip ended before any gaze came: {gaze.reason or gaze.state}")
             hint = (

@@ -9,7 +9,7 @@ from engines import EngineSettings, EngineUnavailable, ModelError, load
 from realtime.commands.replay import read_recorded_config
 from realtime.comms.messages import read_message
 from realtime.config.schema import load_config
-from realtime.errors import SettingsError
+from realtime.errors import RunFailed, SettingsError
 from realtime.recording.exact_replay import ExactReplay
 from realtime.recording.reader import RecordingReader
 from realtime.session.engine import check_word_recognizer
@@ -52,6 +52,19 @@ def test_a_word_alone_selects_and_the_run_is_repeated_to_the_byte(tmp_path, monk
 def test_a_run_without_gaze_needs_a_word(tmp_path):
     with pytest.raises(SettingsError, match="or --word to name the object"):
         run(make_config(tmp_path), KeptView())
+
+
+def test_a_word_that_is_not_in_the_clip_is_why_it_ended_without_a_mask(tmp_path, monkeypatch):
+    monkeypatch.setattr(engine_module, "check_word_recognizer", lambda *_: None)
+    monkeypatch.setattr(engine_module, "open_recognizer", lambda *_: DiscRecognizer())
+    with pytest.raises(RunFailed, match="the clip ended before 'book' was found in it"):
+        run(make_config(tmp_path, word="book"), KeptView())
+
+
+def test_a_word_that_is_too_long_is_refused_before_the_start(tmp_path, monkeypatch):
+    monkeypatch.setattr(engine_module, "check_word_recognizer", lambda *_: None)
+    with pytest.raises(SettingsError, match="word must be a text of at most 80 characters"):
+        run(make_config(tmp_path, word="x" * 81), KeptView())
 
 
 def test_a_word_without_a_recognizer_is_refused_before_the_start(tmp_path):
