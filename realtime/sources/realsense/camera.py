@@ -46,7 +46,8 @@ def load_realsense() -> Any:
     try:
         import pyrealsense2
     except ImportError as error:
-        raise SourceError(f"realsense: needs pyrealsense2 ({error}): pip install -e '.[realsense]'") from None
+        how = "sudo apt-get install libusb-1.0-0" if "libusb" in str(error) else "pip install -e '.[realsense]'"
+        raise SourceError(f"realsense: needs pyrealsense2 ({error}): {how}") from None
     return pyrealsense2
 
 

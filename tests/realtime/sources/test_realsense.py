@@ -25,7 +25,11 @@ from realtime.sources.realsense.intrinsics import convert_intrinsics
 from realtime.types import Frame
 from tests.realtime.waiting import eventually, promptly
 
-rs = pytest.importorskip("pyrealsense2", reason="RealSense cameras need pyrealsense2: pip install -e '.[realsense]'")
+rs = pytest.importorskip(
+    "pyrealsense2",
+    reason="RealSense cameras need pyrealsense2 (pip install -e '.[realsense]') and the system's libusb-1.0",
+    exc_type=ImportError,
+)
 WIDTH, HEIGHT = 64, 48
 UNITS_M = 0.0005
 STEPS = 2000
