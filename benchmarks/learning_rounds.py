@@ -57,10 +57,11 @@ ENGINE = EngineSettings(precision="f32", picture_side=512, decoder_threads=1)
 
 @dataclass(frozen=True, slots=True)
 class LookSets:
-    """Holds looks to answer, in order, and looks that are never learned from."""
+    """Holds looks to answer, in order, and looks that are never learned from. recording: of the answered, if any."""
 
     answered: list[AnnotatorLook]
     unseen: list[AnnotatorLook]
+    recording: str = ""
 
 
 def make_look(image: Any, mask: Any, group: str, number: int) -> AnnotatorLook:
@@ -85,7 +86,7 @@ def load_clip_looks(root: Path, name: str, looks: int) -> LookSets:
     """Load looks at a clip's object: early frames are answered, late ones unseen."""
     (clip,) = load_clips(root, [name])
     frames = [(image, mask, name) for image, mask in zip(clip.pictures, clip.objects[0], strict=True) if mask.any()]
-    return _look_at(frames[: round(len(frames) * 0.6)], frames[-(len(frames) // 3) :], looks)
+    return replace(_look_at(frames[: round(len(frames) * 0.6)], frames[-(len(frames) // 3) :], looks), recording=name)
 
 
 def _look_at(own: list[Any], others: list[Any], looks: int) -> LookSets:
@@ -110,14 +111,14 @@ def annotate(
 
 
 def learn(
-    answered: Sequence[tuple[AnnotatorLook, AnnotatorAnswer]], old: Path | None, out: Path, part: str
+    answered: Sequence[tuple[AnnotatorLook, AnnotatorAnswer]], recording: str, old: Path | None, out: Path, part: str
 ) -> dict[str, Any]:
     """Learn as `gazecast learn` does from corrected masks; writes `out` where the gate accepts."""
     config = RunConfig(engine=ENGINE)
     if old is not None:
         config = apply_adapter(replace(config, adapter=old))
     pictures = [
-        LabelledPicture(f"{k}", partial(_identity, look.image), partial(_list_mask, answer.mask, f"{k}"), look.group)
+        LabelledPicture(f"{k}", partial(_identity, look.image), partial(_list_mask, answer.mask, f"{k}"), recording)
         for k, (look, answer) in enumerate(answered) if answer.mask is not None
     ]  # fmt: skip
     reader = LookReader(config, TerminalProgress(), lambda: True, pictures=pictures, sources={"simulated": "rounds"})
@@ -148,7 +149,8 @@ def _list_mask(mask: Any, name: str) -> list[LabelledObject]:
 def simulate_rounds(looks: LookSets, args: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
     adapter: Path | None = None
     answered: list[tuple[AnnotatorLook, AnnotatorAnswer]] = []
-    rows: list[dict[str, Any]] = [{"answered": 0, **annotate(looks.unseen, None, args)[1]}]
+    unseen = annotate(looks.unseen, None, args)[1]
+    rows: list[dict[str, Any]] = [{"answered": 0, **unseen}]
     print(rows[-1], flush=True)
     size = len(looks.answered) // ROUNDS
     for number in range(ROUNDS):
@@ -156,11 +158,10 @@ def simulate_rounds(looks: LookSets, args: argparse.Namespace, folder: Path) -> 
         answers, spent = annotate(part, adapter, args)
         answered += zip(part, answers, strict=True)
         out = folder / f"round{number + 1}.adapter"
-        learned = learn(answered, adapter, out, args.part)
-        adapter = out if out.exists() else adapter
-        rows.append(
-            {"answered": len(answered), **annotate(looks.unseen, adapter, args)[1], "round": spent, "learned": learned}
-        )
+        learned = learn(answered, looks.recording, adapter, out, args.part)
+        if out.exists():
+            adapter, unseen = out, annotate(looks.unseen, out, args)[1]
+        rows.append({"answered": len(answered), **unseen, "round": spent, "learned": learned})
         print(rows[-1], flush=True)
     return rows
 

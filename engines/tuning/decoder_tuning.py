@@ -22,7 +22,7 @@ from engines.base import Floats, Mask
 from engines.tuning.trainable_decoder import TrainableDecoder
 
 FOCAL_WEIGHT = 20.0
-SHARES = (0.5, 0.25)
+SHARES = (0.15, 0.25, 0.35, 0.5)
 """Of the tuned weights. Larger ones lost more on pictures that had not chosen the share (docs/guides/learning.md)."""
 MAX_LOSS = 0.005
 """Of the mean IoU of the chosen masks on other pictures; half of what the gate allows."""
@@ -54,7 +54,7 @@ class TuningSettings:
 
     rate: float = 3e-5
     keep: float = 1.0
-    epochs: int = 8
+    epochs: int = 6
     patience: int = 2
     batch: int = 4
     seed: int = 1
@@ -68,11 +68,14 @@ def tune_decoder(
     decoder, old = TrainableDecoder(arrays, part), TrainableDecoder(arrays, part)
     optimizer = torch.optim.AdamW(list(decoder.trained.values()), settings.rate, weight_decay=0.0)
     rng, best, best_epoch = np.random.default_rng(settings.seed), _copy(decoder), 0
+    wanted = [_answer_kept(old, each) for each in train]
     best_loss = _measure(decoder, stop)
     steps, done = settings.epochs * len(train), 0
     for epoch in range(1, settings.epochs + 1):
         for count, index in enumerate(rng.permutation(len(train)).tolist(), 1):
-            loss = _compute_loss(decoder, train[index]) + settings.keep * _compute_change(decoder, old, train[index])
+            loss = _compute_loss(decoder, train[index]) + settings.keep * _compute_change(
+                decoder, train[index], wanted[index]
+            )
             (loss / settings.batch).backward()
             if count % settings.batch == 0 or count == len(train):
                 optimizer.step()
@@ -101,14 +104,17 @@ def choose_share(
 ) -> float:  # fmt: skip
     """Choose the share of the tuned weights, of `SHARES`, that is best on held-out examples and keeps others.
 
-    others: of pictures of all kinds. Returns 0 where each share loses `MAX_LOSS` there, or none is better than the old.
+    others: of pictures of all kinds. Shares grow until one loses more than `MAX_LOSS` there: what a larger one keeps
+    then, it keeps by chance. Returns 0 where the first one loses it, or none is better than the old weights.
     """
     before, best, best_loss = measure_choice(TrainableDecoder(arrays, part), others), 0.0, math.inf
     old_loss = _measure(TrainableDecoder(arrays, part), stop)
     for share in SHARES:
         decoder = TrainableDecoder({**arrays, **blend_weights(arrays, tuned, share)}, part)
+        if measure_choice(decoder, others) < before - MAX_LOSS:
+            break
         loss = _measure(decoder, stop)
-        if loss < min(best_loss, old_loss) and measure_choice(decoder, others) >= before - MAX_LOSS:
+        if loss < min(best_loss, old_loss):
             best, best_loss = share, loss
     return best
 
@@ -154,10 +160,17 @@ def _compute_loss(decoder: TrainableDecoder, example: DecoderExample) -> Tensor:
     return (losses[0] if example.is_correction else losses[1:].min()) + nnf.mse_loss(predicted, iou.float())
 
 
-def _compute_change(decoder: TrainableDecoder, old: TrainableDecoder, example: DecoderExample) -> Tensor:
+def _answer_kept(old: TrainableDecoder, example: DecoderExample) -> tuple[Tensor, Tensor] | None:
+    """Answer the prompts whose answers shall stay: probabilities and predicted IoUs."""
     if example.kept is None:
+        return None
+    with torch.no_grad():
+        logits, predicted = _decode(old, example, *example.kept)
+    return logits.sigmoid(), predicted
+
+
+def _compute_change(decoder: TrainableDecoder, example: DecoderExample, wanted: tuple[Tensor, Tensor] | None) -> Tensor:
+    if example.kept is None or wanted is None:
         return torch.zeros(())
     logits, predicted = _decode(decoder, example, *example.kept)
-    with torch.no_grad():
-        wanted, scores = _decode(old, example, *example.kept)
-    return nnf.binary_cross_entropy_with_logits(logits, wanted.sigmoid()) + nnf.mse_loss(predicted, scores)
+    return nnf.binary_cross_entropy_with_logits(logits, wanted[0]) + nnf.mse_loss(predicted, wanted[1])

@@ -32,22 +32,22 @@ class LoopMetrics:
 
     @property
     def masks(self) -> int:
-        """The number of masks that a person masks for."""
+        """The number of masks that a person answered."""
         return self.accepted + self.corrected
 
     @property
     def seconds_a_mask(self) -> float | None:
-        """Seconds for each masks mask; None without one."""
+        """Seconds for each answered mask; None without one."""
         return self.seconds / self.masks if self.masks else None
 
     @property
     def corrections_a_mask(self) -> float | None:
-        """Corrections for each masks mask; None without one."""
+        """Corrections for each answered mask; None without one."""
         return self.corrections / self.masks if self.masks else None
 
     @property
     def accepted_share(self) -> float | None:
-        """Share of the masks masks that needed no correction; None without one."""
+        """Share of the answered masks that needed no correction; None without one."""
         return self.accepted / self.masks if self.masks else None
 
     def describe(self) -> list[str]:

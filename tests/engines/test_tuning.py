@@ -17,7 +17,15 @@ from engines.models.weight_arrays import read_arrays
 torch = pytest.importorskip("torch")
 pytest.importorskip("openvino")
 
-from engines.tuning.decoder_tuning import DecoderExample, TuningSettings, tune_decoder  # noqa: E402
+from engines.tuning import decoder_tuning  # noqa: E402
+from engines.tuning.decoder_tuning import (  # noqa: E402
+    MAX_LOSS,
+    SHARES,
+    DecoderExample,
+    TuningSettings,
+    choose_share,
+    tune_decoder,
+)
 from engines.tuning.trainable_decoder import TrainableDecoder, encode_mask_prompt  # noqa: E402
 from tests.realtime import scene  # noqa: E402
 
@@ -98,6 +106,29 @@ def test_a_stop_keeps_the_old_weights(engine, weights_folder):
     assert epoch == 0
     assert all((tuned[name] == arrays[name]).all() for name in tuned)
     assert all(name.startswith(("mask_decoder.iou", "mask_decoder.mask_tokens")) for name in tuned)
+
+
+@pytest.mark.parametrize(
+    ("own", "others", "wanted"),
+    [
+        ({0.15: 0.9, 0.25: 0.8, 0.35: 0.7, 0.5: 0.6}, {}, 0.5),
+        ({0.15: 0.9, 0.25: 0.7, 0.35: 0.8, 0.5: 0.8}, {}, 0.25),
+        ({0.15: 0.9, 0.25: 0.8, 0.35: 0.7, 0.5: 0.6}, {0.35: -2 * MAX_LOSS}, 0.25),
+        ({0.15: 0.9, 0.25: 0.8, 0.35: 0.7, 0.5: 0.6}, {0.15: -2 * MAX_LOSS}, 0.0),
+        ({0.15: 1.1, 0.25: 1.2, 0.35: 1.3, 0.5: 1.4}, {}, 0.0),
+    ],
+)
+def test_the_share_is_the_best_on_held_out_masks_below_the_first_that_forgets(own, others, wanted, monkeypatch):
+    name = "mask_decoder.iou_token.weight"
+    assert set(own) == set(SHARES)
+
+    def read_share(decoder):
+        return round(float(decoder.weights[name].detach()[0]), 2)
+
+    monkeypatch.setattr(decoder_tuning, "_measure", lambda decoder, _: {0.0: 1.0, **own}[read_share(decoder)])
+    monkeypatch.setattr(decoder_tuning, "measure_choice", lambda decoder, _: 0.7 + others.get(read_share(decoder), 0))
+    arrays, tuned = {name: np.zeros(1, np.float32)}, {name: np.ones(1, np.float32)}
+    assert choose_share(arrays, "decoder", tuned, [], []) == wanted
 
 
 def test_the_cache_tells_adapters_apart_and_other_weights_are_refused(weights_folder, tmp_path):

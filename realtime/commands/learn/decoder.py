@@ -44,6 +44,8 @@ MIN_OBJECTS = 30
 """Fewer right masks than these teach a decoder nothing that holds elsewhere; a hundred are better."""
 MIN_HELD_OUT = 3
 """Fewer right masks than these neither test a decoder nor say when to stop."""
+TEST_REPEATS = 6
+"""Gaze points of each mask of the test: each costs a few prompts, and makes its verdict less a matter of chance."""
 CLICKS = 2
 """Corrections of each mask that are learned, too: otherwise a tuned decoder is corrected worse than the old one."""
 KEPT_POINTS = 2
@@ -77,6 +79,7 @@ def learn_decoder(
         raise LearningError(f"the {encoder.info.backend} engine has no decoder that learns; choose openvino")
     parts = _divide(reader.pictures)
     fixations, settings = replace(reader.fixations, repeats=2), reader.config.engine
+    test = replace(fixations, repeats=TEST_REPEATS)
     reference, tested = _choose_reference(settings, parts.test, progress)
 
     def show(done: int, total: int) -> bool:
@@ -86,8 +89,8 @@ def learn_decoder(
     arrays = read_arrays(weights.model_folder(settings.model, root=reader.config.models), settings.model)
     maker = _ExampleMaker(encoder, decoder, arrays)
     before = (
-        _measure((encoder, decoder), tested, fixations, show)
-        if reference == settings else _measure_apart(reader, reference, tested, fixations, progress, show)
+        _measure((encoder, decoder), tested, test, show)
+        if reference == settings else _measure_apart(reader, reference, tested, test, progress, show)
     )  # fmt: skip
     train, stop = (maker.make_all(each, fixations, show) for each in (parts.train, parts.stop))
     others = maker.make_all(load_bundled_pictures(REHEARSED_FRAMES), replace(fixations, repeats=1), show)
@@ -108,7 +111,7 @@ def learn_decoder(
         raise LearningError("nothing was learned: what is gained on your masks is lost on the program's own pictures")
     progress.show_line(f"{share:.0%} of the new weights, {1 - share:.0%} of the old: more of the new forget others")
     tuned, is_complete = blend_weights(arrays, tuned, share), go_on()
-    after = _measure_tuned(reader, part, tuned, tested, fixations, progress)
+    after = _measure_tuned(reader, part, tuned, tested, test, progress)
     verdict = judge(before.figures, after.figures, OWN)
     count = sum(not each.is_correction for each in (*train, *stop))
     info = describe_adapter(
