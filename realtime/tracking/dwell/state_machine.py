@@ -121,6 +121,8 @@ class DwellStateMachine:
             if self._was_on:
                 tracked.dwell_ns += elapsed_ns
             return self._continue(observed, tracked, fresh)
+        if self._was_on and elapsed_ns >= self._settings.lost_s * 1e9:
+            tracked.seen_ns = observed.now_ns  # where no frame came for so long, nobody knows where the gaze was
         self._was_on = False
         if observed.gaze is not None and fresh is not None:
             is_clear, has_stayed = self._is_clear(observed, observed.gaze), self._has_stayed(observed.gaze)

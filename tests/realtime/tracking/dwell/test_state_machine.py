@@ -148,6 +148,23 @@ def test_the_id_is_found_again_where_the_camera_has_moved_it():
     assert scene.play("mug", 500)[-1].object == 1
 
 
+def test_the_time_without_frames_is_no_time_without_gaze():
+    scene = Scene()
+    shown = scene.play("mug", 1000)[-1].object
+    scene.t_ms += 800  # such as while a graph is compiled
+    assert [(s.state, s.object) for s in scene.play(None, 400, decoded=False)] == [("held", shown)] * 10
+    assert (scene.frame("mug").state, scene.frame("mug").object) == ("locked", shown)
+    scene.t_ms += 800
+    assert states(scene.play(None, 700, decoded=False)) == [("held", shown), ("lost", shown)]
+
+
+@pytest.mark.parametrize("fps", [1, 0.2])
+def test_the_gaze_is_lost_in_the_second_frame_where_frames_are_rare(fps):
+    scene = Scene(fps)
+    scene.play("mug", 10_000)
+    assert [s.state for s in scene.play(None, 3000 / fps, decoded=False)] == ["held", "lost", "lost"]
+
+
 def test_lost_after_half_a_second_without_gaze_and_found_again():
     scene = Scene(100)
     scene.play("mug", 1000)
