@@ -6,6 +6,7 @@ Imports no heavy library.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from engines.base import PromptError
 from engines.letterbox import MODEL_SIDE, TOKEN_PX, Letterbox
@@ -22,12 +23,24 @@ BATCHES = (1, 4, 8)
 SHARED_BATCHES = (1, 2, 4, 8)
 """Pictures that are encoded at once, and prompts on embeddings of their own that are decoded at once."""
 POINT_BUCKETS = (2, 4, 8, 16, 32, 64)
-CLICK = ((1, 2),)
-"""The decoder graph of one click, (prompts at once, points of each)."""
-LIVE = (*CLICK, (4, 2), (1, 4))
+
+
+class DecoderUse(NamedTuple):
+    """What a decoder graph is for: prompts at once, points of each, and whether each has an earlier mask."""
+
+    batch: int
+    points: int
+    masks_in: bool = False
+
+
+CLICK = (DecoderUse(1, 2),)
+"""The decoder graph of one click."""
+LIVE = (*CLICK, DecoderUse(4, 2), DecoderUse(1, 4))
 """Decoder graphs of a run: a click, a vote of clicks, and an object by a point and its box. Compiling a graph takes up
 to a second, so the tracker must not be the one to wait for it."""
-BUILT = (*LIVE, (8, 2))
+CORRECTION = (DecoderUse(1, 4, masks_in=True),)
+"""The decoder graph of the first correction: a click more, on the mask that was shown."""
+BUILT = (*LIVE, DecoderUse(8, 2))
 """Decoder graphs that are built ahead where building takes longer."""
 ABSENT = -1e9
 """Added to the attention scores of a token that only fills its batch's shape."""

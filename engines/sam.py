@@ -26,7 +26,7 @@ from engines.base import (
 from engines.batching import StagedPicture, StagedPrompts
 from engines.graph_cache import GraphCache
 from engines.graph_store import GraphStore
-from engines.graphs import BATCHES, LIVE, SHARED_BATCHES, DecoderGraph, EncoderGraph
+from engines.graphs import BATCHES, LIVE, SHARED_BATCHES, DecoderGraph, DecoderUse, EncoderGraph
 from engines.letterbox import Letterbox
 from engines.prompts import PromptTable
 from engines.settings import PICTURE_SIDES, EngineSettings, Report, default_cache_dir, picture_side
@@ -226,16 +226,14 @@ class SamDecoder:
         self._table = table
         self._runs = GraphCache(runtime.decoder, self.KEPT)
 
-    def prepare(
-        self, frame_size: tuple[int, int], side: int | None = None, uses: Sequence[tuple[int, int]] = LIVE
-    ) -> None:
+    def prepare(self, frame_size: tuple[int, int], side: int | None = None, uses: Sequence[DecoderUse] = LIVE) -> None:
         """Compile the graphs for frames of (width, height) at a picture side, the usual one by default.
 
-        uses: (batch size, points per prompt). From any thread.
+        From any thread.
         """
         letterbox = Letterbox(*frame_size, picture_side=side or self.info.picture_side)
-        for batch, points in uses:
-            self._runs(DecoderGraph.of(letterbox, batch, points, False))
+        for use in uses:
+            self._runs(DecoderGraph.of(letterbox, use.batch, use.points, use.masks_in))
 
     def decode(self, embedding: Embedding, prompts: Sequence[Prompt]) -> tuple[MaskCandidates, ...]:
         """See `Decoder.decode`."""

@@ -10,7 +10,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from engines import Decoder, Embedding, Encoder, EngineInfo, Image, Letterbox
-from engines.graphs import CLICK, LIVE
+from engines.graphs import CLICK, CORRECTION, LIVE, DecoderUse
 from realtime.infra.clock import now_ns
 from realtime.infra.threads import lower_priority
 from realtime.pipeline.side_control import PictureSideControl, is_slow
@@ -19,13 +19,14 @@ from realtime.types import Frame
 PREPARER_NICE = 10
 """As the encoder's: below it, keyframes took four times as long while a graph was compiled on two busy cores."""
 AHEAD_NICE = 19
-"""Of compiling what only a still picture would get: on two AVX2 cores the mask misses frames meanwhile at 10."""
+"""Of compiling what only a still picture or a correction would need: on two AVX2 cores the mask misses frames meanwhile
+at 10."""
 LIKELY_SIZE = 1280, 720
 """Frame size that is prepared where no frame came in time: the one that a page asks its camera for."""
 CHECK_S = 0.1
 CHECKS_TO_PREPARE, CHECKS_TO_PREPARE_AHEAD = 3, 100
 """Checks in a row that must find the same side missing: compiling costs the run seconds of one core. A side that only
-a still picture would get waits until the start is over."""
+a still picture would get, and what only a correction needs, wait until the start is over."""
 
 
 class KnownSpeed(Protocol):
@@ -61,10 +62,8 @@ class SidedEncoder(Encoder, Protocol):
 class PreparedDecoder(Decoder, Protocol):
     """A `Decoder` whose graphs can be compiled beforehand."""
 
-    def prepare(
-        self, frame_size: tuple[int, int], side: int | None = None, uses: Sequence[tuple[int, int]] = LIVE
-    ) -> None:
-        """Compile the graphs for frames of (width, height) at a side; uses: (prompts at once, points of each)."""
+    def prepare(self, frame_size: tuple[int, int], side: int | None = None, uses: Sequence[DecoderUse] = LIVE) -> None:
+        """Compile the graphs for frames of (width, height) at a side."""
 
 
 class AdaptiveEncoder:
@@ -131,7 +130,7 @@ class AdaptiveEncoder:
     def prepare_sides(self, stopping: threading.Event) -> None:
         """Compile the graphs of wanted sides until `stopping` is set; the body of a thread."""
         lower_priority(PREPARER_NICE)
-        wanted, checks = None, 0
+        wanted, checks, used, unchanged = None, 0, (self._current[1], 0), 0
         while not stopping.wait(CHECK_S):
             size, control = self._current
             if self._encoded is not control:
@@ -139,14 +138,17 @@ class AdaptiveEncoder:
             if self._voting is not control:
                 self._prepare_side(size, control, control.side, stopping)
                 self._voting = control
+            unchanged = unchanged + 1 if used == (control, control.side) else 0
+            used = control, control.side
+            if unchanged == CHECKS_TO_PREPARE_AHEAD:
+                _run_ahead(self._prepare_correction, size, control.side)
             missing, is_ahead = control.find_missing()
             checks = checks + 1 if missing == wanted else 0
             wanted = missing
             if missing is not None and checks >= (CHECKS_TO_PREPARE_AHEAD if is_ahead else CHECKS_TO_PREPARE):
                 self._save_speed()  # a run that ends while a graph is compiled is not closed
                 if is_ahead:
-                    with ThreadPoolExecutor(1, "gazecast-compile", lower_priority, (AHEAD_NICE,)) as beside:
-                        beside.submit(self._prepare_side, size, control, missing, stopping).result()
+                    _run_ahead(self._prepare_side, size, control, missing, stopping)
                 else:
                     self._prepare_side(size, control, missing, stopping)
 
@@ -161,6 +163,13 @@ class AdaptiveEncoder:
                     return
                 self._decoder.prepare(size, side, (use,))
             control.set_ready(side)
+        finally:
+            self._is_preparing = False
+
+    def _prepare_correction(self, size: tuple[int, int], side: int) -> None:
+        self._is_preparing = True
+        try:
+            self._decoder.prepare(size, side, CORRECTION)
         finally:
             self._is_preparing = False
 
@@ -204,3 +213,9 @@ class AdaptiveEncoder:
     def _contents(self, size: tuple[int, int]) -> list[tuple[int, int]]:
         """List the (width, height) that the encoder sees at each side."""
         return [Letterbox(*size, picture_side=side).content_size for side in self._encoder.sides]
+
+
+def _run_ahead(function: Callable[..., None], *arguments: object) -> None:
+    """Call a function that nobody waits for, at the lowest priority, and wait for its end."""
+    with ThreadPoolExecutor(1, "gazecast-compile", lower_priority, (AHEAD_NICE,)) as beside:
+        beside.submit(function, *arguments).result()

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from engines import Embedding, EngineInfo, Image, MaskCandidates, Prompt
 from engines.batching import BatchDecoder, BatchEncoder, StagedPicture, StagedPrompts
-from engines.graphs import LIVE
+from engines.graphs import LIVE, DecoderUse
 from engines.sam import SamDecoder, SamEncoder
 from realtime.infra.work_slots import WorkSlots
 from realtime.serving.engine_lane import EngineLane
@@ -100,8 +100,6 @@ class PreparedClientDecoder(ClientDecoder):
         super().__init__(stream, find_decoder, lane, slots)
         self._find_sam = find_decoder
 
-    def prepare(
-        self, frame_size: tuple[int, int], side: int | None = None, uses: Sequence[tuple[int, int]] = LIVE
-    ) -> None:
+    def prepare(self, frame_size: tuple[int, int], side: int | None = None, uses: Sequence[DecoderUse] = LIVE) -> None:
         """See `SamDecoder.prepare`; once for all clients."""
         self._find_sam().prepare(frame_size, side, uses)

@@ -458,7 +458,7 @@ def test_the_workshop_builds_all_that_a_run_needs(weights_folder, tmp_path, monk
     names = {entry["name"] for entry in build.list_engines(tmp_path) if entry["file"].endswith(".plan")}
     assert names == {
         f"encoder-128x224-{numbers}-plan", "letterbox-180x320-128x224-f32-plan", "decoder-masks-8x14-b1-n2-f16-plan",
-        *(f"decoder-8x14-b{batch}-n{points}-f16-plan" for batch, points in BUILT),
+        *(f"decoder-8x14-b{use.batch}-n{use.points}-f16-plan" for use in BUILT),
     }  # fmt: skip
     store = GraphStore(weights_folder, "mobile_sam", tmp_path, lambda line: None)
     # What was refused cannot be opened: it has no ranges any more.

@@ -8,8 +8,13 @@ import numpy as np
 import pytest
 
 from engines import Embedding, Letterbox
-from engines.graphs import CLICK, LIVE
-from realtime.pipeline.adaptive_encoder import CHECK_S, CHECKS_TO_PREPARE_AHEAD, LIKELY_SIZE, AdaptiveEncoder
+from engines.graphs import CLICK, CORRECTION, LIVE, DecoderUse
+from realtime.pipeline.adaptive_encoder import (
+    CHECK_S,
+    CHECKS_TO_PREPARE_AHEAD,
+    LIKELY_SIZE,
+    AdaptiveEncoder,
+)
 from tests.realtime.waiting import eventually
 
 FRAME = np.zeros((360, 640, 3), np.uint8)
@@ -50,9 +55,9 @@ class StubEncoder:
 
 class StubDecoder:
     def __init__(self) -> None:
-        self.prepared: list[tuple[tuple[int, int], int, tuple[tuple[int, int], ...]]] = []
+        self.prepared: list[tuple[tuple[int, int], int, tuple[DecoderUse, ...]]] = []
 
-    def prepare(self, size: tuple[int, int], side: int, uses: tuple[tuple[int, int], ...] = LIVE) -> None:
+    def prepare(self, size: tuple[int, int], side: int, uses: tuple[DecoderUse, ...] = LIVE) -> None:
         self.prepared.append((size, side, uses))
 
 
@@ -113,6 +118,16 @@ def test_votes_wait_for_their_graphs() -> None:
     assert [use for _, side, uses in decoder.prepared[1:] if side == 256 for use in uses] == list(LIVE)
     adaptive.encode(TURNED)
     assert not adaptive.can_vote
+
+
+def test_the_graph_of_a_correction_is_compiled_once_when_the_start_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    decoder = StubDecoder()
+    adaptive = AdaptiveEncoder(TimedEncoder(5000, monkeypatch), decoder, (640, 360))  # no larger side is wanted
+    adaptive.encode(FRAME)
+    adaptive.prepare_sides(CountedChecks(CHECKS_TO_PREPARE_AHEAD - 1))
+    assert CORRECTION not in [uses for _, _, uses in decoder.prepared]
+    adaptive.prepare_sides(CountedChecks(3 * CHECKS_TO_PREPARE_AHEAD))
+    assert [(size, side) for size, side, uses in decoder.prepared if uses == CORRECTION] == [((640, 360), 256)]
 
 
 def test_larger_sides_are_compiled_beside_the_run_and_then_used() -> None:
@@ -178,7 +193,7 @@ def test_other_sides_of_the_old_size_are_not_taken_for_those_of_the_new_one() ->
     class SlowDecoder(StubDecoder):
         """Compiles the turned picture's graphs until the preparer has had the time to mistake the size."""
 
-        def prepare(self, size: tuple[int, int], side: int, uses: tuple[tuple[int, int], ...] = LIVE) -> None:
+        def prepare(self, size: tuple[int, int], side: int, uses: tuple[DecoderUse, ...] = LIVE) -> None:
             super().prepare(size, side, uses)
             if size == (360, 640) and side == 256:
                 threading.Event().wait(8 * CHECK_S)
@@ -217,7 +232,7 @@ def test_encodes_beside_the_compiler_do_not_count(monkeypatch: pytest.MonkeyPatc
     class ConcurrentDecoder(StubDecoder):
         """Lets a keyframe be encoded, ten times slower, while it compiles."""
 
-        def prepare(self, size: tuple[int, int], side: int, uses: tuple[tuple[int, int], ...] = LIVE) -> None:
+        def prepare(self, size: tuple[int, int], side: int, uses: tuple[DecoderUse, ...] = LIVE) -> None:
             super().prepare(size, side, uses)
             if side != 256:
                 encoder.ms_per_megapixel = 6000
