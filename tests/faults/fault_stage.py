@@ -25,7 +25,7 @@ class FaultStage:
 
     def sent_ns(self) -> dict[float, int]:
         """Return the host time at which each frame was sent, by its timestamp."""
-        return self.device.sent_ns
+        return self.device.sent_ns.copy()  # the device goes on sending
 
     def set_engine(self, fault: str) -> None:
         """Set the fault of the engine; "" for none."""
