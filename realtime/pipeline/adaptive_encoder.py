@@ -26,7 +26,9 @@ LIKELY_SIZE = 1280, 720
 CHECK_S = 0.1
 CHECKS_TO_PREPARE, CHECKS_TO_PREPARE_AHEAD = 3, 100
 """Checks in a row that must find the same side missing: compiling costs the run seconds of one core. A side that only
-a still picture would get, and what only a correction needs, wait until the start is over."""
+a still picture would get waits until the start is over."""
+CHECKS_TO_PREPARE_CORRECTION = 300
+"""Checks in a row that must find the same side in use: most runs are never corrected, and all have a start."""
 
 
 class KnownSpeed(Protocol):
@@ -140,7 +142,7 @@ class AdaptiveEncoder:
                 self._voting = control
             unchanged = unchanged + 1 if used == (control, control.side) else 0
             used = control, control.side
-            if unchanged == CHECKS_TO_PREPARE_AHEAD:
+            if unchanged == CHECKS_TO_PREPARE_CORRECTION:
                 _run_ahead(self._prepare_correction, size, control.side)
             missing, is_ahead = control.find_missing()
             checks = checks + 1 if missing == wanted else 0

@@ -12,6 +12,7 @@ from engines.graphs import CLICK, CORRECTION, LIVE, DecoderUse
 from realtime.pipeline.adaptive_encoder import (
     CHECK_S,
     CHECKS_TO_PREPARE_AHEAD,
+    CHECKS_TO_PREPARE_CORRECTION,
     LIKELY_SIZE,
     AdaptiveEncoder,
 )
@@ -124,9 +125,9 @@ def test_the_graph_of_a_correction_is_compiled_once_when_the_start_is_over(monke
     decoder = StubDecoder()
     adaptive = AdaptiveEncoder(TimedEncoder(5000, monkeypatch), decoder, (640, 360))  # no larger side is wanted
     adaptive.encode(FRAME)
-    adaptive.prepare_sides(CountedChecks(CHECKS_TO_PREPARE_AHEAD - 1))
+    adaptive.prepare_sides(CountedChecks(CHECKS_TO_PREPARE_CORRECTION))
     assert CORRECTION not in [uses for _, _, uses in decoder.prepared]
-    adaptive.prepare_sides(CountedChecks(3 * CHECKS_TO_PREPARE_AHEAD))
+    adaptive.prepare_sides(CountedChecks(3 * CHECKS_TO_PREPARE_CORRECTION))
     assert [(size, side) for size, side, uses in decoder.prepared if uses == CORRECTION] == [((640, 360), 256)]
 
 
