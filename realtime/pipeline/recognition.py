@@ -22,6 +22,12 @@ MAX_NEAR_NAMES = 3
 """Shown for an unknown word."""
 
 
+WORD_SEARCH_NS, WORD_SEARCH_COSTS = 1_000_000_000, 10
+"""While a word is searched for, a keyframe is searched at the latest after this time and so many times the cost of a
+search: what the one forced by the word found is forgotten where the source begins anew, and an engine that is much
+faster than the recognizer does not earn another."""
+
+
 class RecognitionWorker:
     """Recognizes objects on the encode thread, once the recognizer is open.
 
@@ -37,6 +43,7 @@ class RecognitionWorker:
         self._encoded = threading.Event()
         self._first_frame: Frame | None = None
         self._balance_ns = self._cost_ns = 0.0
+        self._searched_ns = 0
         self._names: tuple[str, ...] = ()
         self._is_for_words = False  # it was opened for a word alone
         self._is_searching = self._is_due = False  # for a word; at once
@@ -112,7 +119,9 @@ class RecognitionWorker:
             return None
         share = options.word_share if is_wanted else options.recognizer_share
         self._balance_ns = min(self._balance_ns + share * encode_ns, self._cost_ns)
-        if self._balance_ns < self._cost_ns and not (options.every_frame or self._is_due):
+        latest_ns = self._searched_ns + max(WORD_SEARCH_NS, WORD_SEARCH_COSTS * self._cost_ns)
+        is_due = self._is_due or (self._is_searching and now_ns() >= latest_ns)
+        if self._balance_ns < self._cost_ns and not (options.every_frame or is_due):
             return None
         self._is_due = False
         begun_ns = now_ns()
@@ -121,7 +130,7 @@ class RecognitionWorker:
             spent_ns = now_ns() - begun_ns
             # The first search of a shape compiles its graph, and others may meet a busy core.
             self._cost_ns = spent_ns if not self._cost_ns else min(spent_ns, 0.8 * self._cost_ns + 0.2 * spent_ns)
-            self._balance_ns = 0.0
+            self._balance_ns, self._searched_ns = 0.0, now_ns()
             self._names = found.names
             self._context.metrics.observe("recognize", spent_ns / 1e6, now_ns())
             return found

@@ -136,6 +136,21 @@ def test_words_are_searched_for_more_often(clock):
         assert set(np.diff(np.flatnonzero(found))[1:]) == {every}
 
 
+@pytest.mark.parametrize(("cost_ms", "every_ms"), [(20, 1000), (300, 3000)])
+def test_a_word_is_searched_for_again_however_fast_the_engine_is(clock, cost_ms, every_ms):
+    worker = make_worker(Recognizer(clock, cost_ns=cost_ms * 1_000_000))
+    worker.open_now(None)
+    worker.observe_word(WordState("cup", True))
+    times_ms = []
+    for _ in range(200):
+        begun_ns = clock[0]
+        if worker.recognize(FRAME, 1) is not None:
+            times_ms.append(begun_ns // 1_000_000)
+        clock[0] = begun_ns + 100_000_000 * max(1, cost_ms // 100)
+    assert len(times_ms) > 5
+    assert all(every_ms <= apart <= every_ms + 700 for apart in np.diff(times_ms)[1:])
+
+
 def test_an_unknown_word_has_near_names_and_no_word_no_code(clock):
     worker = make_worker(Recognizer(clock), every_frame=True)
     worker.open_now(None)
