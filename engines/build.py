@@ -70,7 +70,7 @@ def _build_tensorrt(
 
     letterbox = _letterbox(settings, frame_size)
     encoder = EncoderGraph.of(letterbox)
-    decoders = [DecoderGraph.of(letterbox, use.batch, use.points, use.masks_in) for use in BUILT]
+    decoders = [DecoderGraph.of(letterbox, *use) for use in BUILT]
     graphs: list[Graph] = [encoder, *decoders, DecoderGraph.of(letterbox, 1, 2, True)]
     quantised = settings.precision in ("int8", "fp8")
     if quantised and (force or not store.has_ranges(encoder)):

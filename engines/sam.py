@@ -233,7 +233,7 @@ class SamDecoder:
         """
         letterbox = Letterbox(*frame_size, picture_side=side or self.info.picture_side)
         for use in uses:
-            self._runs(DecoderGraph.of(letterbox, use.batch, use.points, use.masks_in))
+            self._runs(DecoderGraph.of(letterbox, *use))
 
     def decode(self, embedding: Embedding, prompts: Sequence[Prompt]) -> tuple[MaskCandidates, ...]:
         """See `Decoder.decode`."""

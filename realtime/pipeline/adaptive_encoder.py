@@ -143,7 +143,7 @@ class AdaptiveEncoder:
             unchanged = unchanged + 1 if used == (control, control.side) else 0
             used = control, control.side
             if unchanged == CHECKS_TO_PREPARE_CORRECTION:
-                _run_ahead(self._prepare_correction, size, control.side)
+                _run_ahead(self._prepare_side, size, control, control.side, stopping, CORRECTION)
             missing, is_ahead = control.find_missing()
             checks = checks + 1 if missing == wanted else 0
             wanted = missing
@@ -155,23 +155,18 @@ class AdaptiveEncoder:
                     self._prepare_side(size, control, missing, stopping)
 
     def _prepare_side(
-        self, size: tuple[int, int], control: PictureSideControl, side: int, stopping: threading.Event
-    ) -> None:
+        self, size: tuple[int, int], control: PictureSideControl, side: int, stopping: threading.Event,
+        uses: Sequence[DecoderUse] = LIVE,
+    ) -> None:  # fmt: skip
+        """Compile the graphs of a side that are not compiled yet, and allow its use."""
         self._is_preparing = True
         try:
             self._encoder.prepare(size, side)
-            for use in LIVE:
+            for use in uses:
                 if stopping.is_set():  # closing must not wait for more than one graph
                     return
                 self._decoder.prepare(size, side, (use,))
             control.set_ready(side)
-        finally:
-            self._is_preparing = False
-
-    def _prepare_correction(self, size: tuple[int, int], side: int) -> None:
-        self._is_preparing = True
-        try:
-            self._decoder.prepare(size, side, CORRECTION)
         finally:
             self._is_preparing = False
 
