@@ -52,7 +52,11 @@ class GraphStore:
         self.weights, self.model, self.root, self.report = weights, model, root, report
         self.weights_hash = cache.hash_files(weight_files(weights, model))
         self._whole_square, self._adapter = whole_square, adapter
-        self.adapter_hash = _hash_adapter(adapter) if adapter is not None else ""
+        self.adapter_hash = ""
+        if adapter is not None:
+            from engines.models.safetensors import hash_arrays
+
+            self.adapter_hash = hash_arrays(adapter)
 
     def key(self, **more: str) -> dict[str, str]:
         """Return the cache key of a file made from these weights."""
@@ -195,10 +199,3 @@ class GraphStore:
         from engines.models.onnx_graphs import prompt_table
 
         return prompt_table(self.arrays)
-
-
-def _hash_adapter(adapter: Path) -> str:
-    try:
-        return cache.hash_files((adapter,))
-    except OSError as error:
-        raise ModelError(f"cannot read {adapter}: {error.strerror or error}") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Mapping
@@ -29,6 +30,14 @@ def pack_safetensors(arrays: Mapping[str, NDArray[np.float32]], metadata: Mappin
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
     return len(text).to_bytes(8, "little") + text + b"".join(parts)
+
+
+def hash_arrays(file: Path) -> str:
+    """Compute the SHA-256 of a file's arrays and their names, whatever its texts; raises `ModelError`."""
+    digest = hashlib.sha256()
+    for name, array in sorted(read_safetensors(file).items()):
+        digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode() + array.tobytes())
+    return digest.hexdigest()
 
 
 def read_metadata(file: Path) -> dict[str, str]:

@@ -64,24 +64,28 @@ def review(
     identity: Path | None = None,
     engine: EngineSettings | None = None,
     models: Path | None = None,
+    confident: float | None = None,
 ) -> None:
     """Serve the page of a recording until an interrupt or until `stop` is set; browser: open it there.
 
     identity: as of `RecordingReader`. engine: corrects masks, opened once it is needed, with weights in `models`.
+    confident: mean confidence from which on a visit needs no answer, 0..1; None for the usual one.
 
     Raises `RecordingError` and `ViewerError` when it cannot start.
     """
     from realtime.commands.replay import describe_recording
     from realtime.correction.journal import corrections_path
+    from realtime.correction.review_tasks import CONFIDENT
     from realtime.recording.labels import labels_path
     from realtime.session.engine import open_engine
     from realtime.viewer.review_page import ReviewPage
 
     stop = stop or threading.Event()
     open_pair = partial(open_engine, engine or EngineSettings(), models, None, progress)
+    least = CONFIDENT if confident is None else confident
     with (
         InterruptHandler() as interrupts,
-        closing(ReviewPage(settings, file, identity=identity, open_engine=open_pair)) as page,
+        closing(ReviewPage(settings, file, identity=identity, open_engine=open_pair, confident=least)) as page,
     ):
         progress.show_line(describe_recording(page.timeline.recording))
         show_address(page.address, progress)
@@ -120,6 +124,10 @@ def _add_review(verbs: Verbs[argparse.ArgumentParser]) -> argparse.ArgumentParse
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="such as view.port=8771")
     parser.add_argument("--open", action="store_true", help="open the page in the browser, too")
     parser.add_argument("--report", action="store_true", help="print what the answers so far took, and serve no page")
+    parser.add_argument(
+        "--confident", type=float, metavar="SHARE", help="mean confidence from which on the masks of a visit count as "
+        "right and Next (J) leaves them out, 0 to 1; default 0.8"
+    )  # fmt: skip
     add_share_flag(parser)
     return parser
 
@@ -172,9 +180,13 @@ def _replay(args: argparse.Namespace) -> int:
     recording = RecordingReader(args.file, args.identity)
     view = JsonView(args.open) if args.json else LineView(args.open)
     view.progress.show_line(describe_recording(recording))
-    config = apply_adapter(read_config(args, read_recorded_config(recording)))
+    recorded = read_recorded_config(recording)
+    config = apply_adapter(read_config(args, recorded))
     check_gpu(config.engine)
     if args.exact:
+        if config.adapter is not None:  # the recording has its ranker, whatever the file learned since
+            choice = replace(config.tracker.choice, ranker=recorded.tracker.choice.ranker)
+            config = replace(config, tracker=replace(config.tracker, choice=choice))
         return int(not replay_exactly(recording, config, view.progress, args.out))
     if any(mark in f"{args.file}{args.identity or ''}" for mark in "?&"):
         raise SettingsError(f"{args.file}: names of files must not contain a question mark or an ampersand here")
@@ -192,11 +204,13 @@ def _review(args: argparse.Namespace) -> None:
         for line in measure_loop([load_answers(args.file)[1]]).describe():
             print_line(line)
         return
+    if args.confident is not None and not 0 <= args.confident <= 1:
+        raise SettingsError(f"--confident wants a probability, 0 to 1, got {args.confident}")
     config = read_config(args, RunConfig())
     check_gpu(config.engine)
     review(
         config.view, args.file, TerminalProgress(), browser=args.open, identity=args.identity, engine=config.engine,
-        models=config.models,
+        models=config.models, confident=args.confident,
     )  # fmt: skip
 
 

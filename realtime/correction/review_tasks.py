@@ -12,7 +12,8 @@ from realtime.recording.labels import LabelFile
 from realtime.recording.timeline import Timeline
 
 CONFIDENT = 0.8
-"""Mean confidence from which on the masks of a visit count as right until they are changed."""
+"""Mean confidence from which on the masks of a visit count as right until they are changed. It is a probability, see
+`MaskMessage`: of visits at this value one in five shows something else."""
 MIN_MISSING_NS = 500_000_000
 """Shortest time with gaze and without a mask that counts as missing."""
 
@@ -30,13 +31,18 @@ class ReviewTask:
     confidence: float
 
 
-def list_tasks(timeline: Timeline, labels: LabelFile, state: CorrectionState) -> list[ReviewTask]:
-    """List the visits of kept objects that are doubtful and not answered, the least confident first, then the gaps."""
+def list_tasks(
+    timeline: Timeline, labels: LabelFile, state: CorrectionState, confident: float = CONFIDENT
+) -> list[ReviewTask]:
+    """List the visits of kept objects that are doubtful and not answered, the least confident first, then the gaps.
+
+    confident: mean confidence of a visit from which on it is not in doubt, 0..1; above 1 all are.
+    """
     answered = _list_answered(timeline, state)
     tasks = []
     for visit in timeline.visits:
         number = timeline.find_number(visit.best.key)
-        if visit.mean_confidence >= CONFIDENT or not labels.get_label(visit.object).keep or number is None:
+        if visit.mean_confidence >= confident or not labels.get_label(visit.object).keep or number is None:
             continue
         frames = timeline.find_visit(number, visit.object)
         if not any(first in frames or last in frames for first, last in answered[visit.object]):

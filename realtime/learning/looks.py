@@ -25,7 +25,7 @@ from realtime.tracking.mask_selection import SelectionSettings
 
 RIGHT_IOU = 0.5
 """A mask is right from this IoU with the object meant on."""
-THUMBNAIL_PX = 320
+THUMBNAIL_PX = 480
 Answer = Literal["kept", "dropped", "corrected", "chosen"]
 
 

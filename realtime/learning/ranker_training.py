@@ -36,7 +36,7 @@ class TrainingSettings:
     held-out looks after which it stops.
     """
 
-    stay: float = 1.0
+    stay: float = 5.0
     rate: float = 0.02
     steps: int = 600
     patience: int = 60

@@ -13,21 +13,25 @@ import numpy as np
 from engines import Image, Mask
 from realtime.correction.loop_metrics import LoopMetrics
 from realtime.learning.adapter import AdapterInfo
-from realtime.learning.gate import GateVerdict
+from realtime.learning.gate import CHANCE, GateVerdict
 from realtime.learning.looks import LabelledLook
 from realtime.tracking.candidate_ranker import FEATURES, CandidateRanker, Matrix
 
 BEFORE, AFTER, RIGHT = (0, 94, 213), (178, 114, 0), (255, 255, 255)
 """BGR: vermillion, blue and white, which colour-blind readers can tell apart."""
 MAX_PICTURES = 24
-PICTURE_PX = 320
+PANEL_PX, GAP_PX = 300, 8
+CONTEXT = 1.4
+"""Sides of what is drawn of a picture, in sides of the masks on it."""
+SAME_IOU = 0.02
+"""A mask that changes by less is the same one to look at."""
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; color: #282c34 }
 table { border-collapse: collapse; margin: 1rem 0 } th, td { text-align: left; padding: .3rem 1rem .3rem 0 }
 td { border-top: 1px solid #e1e5ea; font-variant-numeric: tabular-nums }
-.looks { display: grid; grid-template-columns: repeat(auto-fill, minmax(20rem, 1fr)); gap: 1rem }
+.looks { display: grid; grid-template-columns: repeat(auto-fill, minmax(20rem, 1fr)); gap: 1.5rem 1rem }
 figure { margin: 0 } img { width: 100%; height: auto } figcaption { font-size: .85rem }
-.before { color: #d55e00 } .after { color: #0072b2 }
+.before { color: #d55e00 } .after { color: #0072b2 } .worse { font-weight: bold }
 @media (prefers-color-scheme: dark) { body { background: #16191d; color: #e6e8eb } td { border-color: #3a404a }
   .before { color: #ff8a3d } .after { color: #56b4e9 } }
 """
@@ -64,7 +68,7 @@ def compare_masks(before: Sequence[LabelledLook], after: Sequence[LabelledLook])
         masks = np.stack([old.choice.masks[0], new.choice.masks[0]])
         overlap = np.array([old.overlap[0], new.overlap[0]], np.float32)
         changed.append(ChangedLook(replace(old, choice=replace(old.choice, masks=masks), overlap=overlap), 0, 1))
-    return sorted((each for each in changed if each.gain), key=lambda each: -abs(each.gain))
+    return sorted((each for each in changed if abs(each.gain) >= SAME_IOU), key=lambda each: -abs(each.gain))
 
 
 def write_report(
@@ -74,8 +78,9 @@ def write_report(
     """Write the page. rankers: before and after, for the table of weights."""
     outcome = f"Refused, and nothing was written: {verdict.reason}." if verdict.reason else "Accepted."
     better, worse = sum(each.gain > 0 for each in changes), sum(each.gain < 0 for each in changes)
+    drawn = list({each.look.visit: each for each in reversed(changes)}.values())[::-1][:MAX_PICTURES]
     answers = ", ".join(f"{count} {name}" for name, count in sorted(info.answers.items()))
-    figures = "".join(_show_change(each) for each in changes[:MAX_PICTURES])
+    figures = "".join(_show_change(each) for each in drawn)
     return f"""<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>gazecast learn: {html.escape(info.part)}</title><style>{_STYLE}</style>
@@ -85,11 +90,14 @@ model {html.escape(info.model)}, {html.escape(info.made)}.</p>
 <h2>Before and after</h2>
 <p>Own looks are tested by what was learned from the others; the program's pictures are never learned from.</p>
 {_show_figures(verdict)}
+<p>Chance alone would make your own looks so much better in {verdict.chance:.3f} of cases, and {
+        CHANCE:.2f} are allowed.</p>
 {_show_metrics(metrics)}
 {_show_weights(*rankers) if rankers is not None else ""}
 <h2>Changed masks</h2>
-<p>{len(changes)} of these looks would show another mask: {better} a better one, {worse} a worse one.
-<span class="before">Before</span>, <span class="after">after</span>, and white the right mask, where it is known.</p>
+<p>{len(changes)} of these looks would show another mask: {better} a better one, {worse} a worse one. Of
+{len(drawn)} answers that look is drawn that changes most: left what was shown <span class="before">before</span>, right
+<span class="after">after</span>, and outlined in white the right mask, where it is known.</p>
 <div class="looks">{figures}</div>
 <h2>Learned from</h2>
 <table><tr><th>source<th>hash</tr>{
@@ -110,13 +118,15 @@ def _show_figures(verdict: GateVerdict) -> str:
 
 
 def _show_metrics(metrics: LoopMetrics) -> str:
+    title = "<h2>The loop so far</h2>"
     if not metrics.masks:
-        return ""
-    return f"""<h2>The loop so far</h2><table>
-<tr><td>masks answered<td>{metrics.masks}</tr>
-<tr><td>seconds a mask<td>{metrics.seconds / metrics.masks:.1f}</tr>
-<tr><td>corrections a mask<td>{metrics.corrections / metrics.masks:.2f}</tr>
-<tr><td>share accepted as it was<td>{metrics.accepted / metrics.masks:.2f}</tr></table>"""
+        return f"{title}<p>No mask of a recording was accepted or corrected yet.</p>"
+    rows = f"""<tr><td>masks answered<td>{metrics.masks}</tr>
+<tr><td>seconds a mask<td>{metrics.seconds_a_mask:.1f}</tr>
+<tr><td>corrections a mask<td>{metrics.corrections_a_mask:.2f}</tr>
+<tr><td>share accepted as it was<td>{metrics.accepted_share:.2f}</tr>
+<tr><td>objects dropped<td>{metrics.dropped}</tr>"""
+    return f"{title}<table>{rows}</table>"
 
 
 def _show_weights(before: CandidateRanker, after: CandidateRanker) -> str:
@@ -130,29 +140,56 @@ def _show_weights(before: CandidateRanker, after: CandidateRanker) -> str:
 
 def _show_change(change: ChangedLook) -> str:
     look = change.look
-    overlap = f"{look.overlap[change.before]:.2f} -> {look.overlap[change.after]:.2f}"
+    overlap = f"{look.overlap[change.before]:.2f} to {look.overlap[change.after]:.2f}"
     about = "IoU with the dropped mask" if look.answer == "dropped" else "IoU"
     picture = cv2.imencode(".jpg", draw_change(change), [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes()
-    text = f"{look.answer}, {about} {overlap}"
+    kind = "better" if change.gain > 0 else "worse" if change.gain < 0 else "as good"
+    text = f"{kind}: {about} {overlap} ({look.answer})"
     data = base64.b64encode(picture).decode()
-    return f'<figure><img alt="{text}" src="data:image/jpeg;base64,{data}"><figcaption>{text}</figcaption></figure>'
+    return (
+        f'<figure><img alt="{text}" src="data:image/jpeg;base64,{data}"><figcaption class="{kind}">{text}</figcaption>'
+        "</figure>"
+    )
 
 
 def draw_change(change: ChangedLook) -> Image:
-    """Draw the outlines of both masks, and of the right one, over the look's picture."""
-    choice = change.look.choice
-    height, width = choice.masks.shape[1:]
+    """Draw the mask before and the one after side by side, each over the part of the look's picture that matters."""
+    choice, right = change.look.choice, change.look.right
+    masks = [choice.masks[change.before], choice.masks[change.after]]
+    height, width = masks[0].shape
     decoded = cv2.imdecode(np.frombuffer(choice.picture, np.uint8), cv2.IMREAD_COLOR) if choice.picture else None
     image = np.full((height, width, 3), 96, np.uint8) if decoded is None else np.asarray(decoded, np.uint8)
-    image = np.asarray(cv2.resize(image, (PICTURE_PX, round(PICTURE_PX * image.shape[0] / image.shape[1]))), np.uint8)
-    if change.look.right is not None:
-        _outline(image, change.look.right, RIGHT, 3)
-    _outline(image, choice.masks[change.before], BEFORE, 2)
-    _outline(image, choice.masks[change.after], AFTER, 2)
-    return image
+    matrix = _fit_panel(np.any([*masks, *([right] if right is not None else [])], axis=0))
+    panels = []
+    for mask, colour in zip(masks, (BEFORE, AFTER), strict=True):
+        to_mask = np.diag([width / image.shape[1], height / image.shape[0], 1.0])
+        panel = np.asarray(cv2.warpAffine(image, (matrix @ to_mask)[:2], (PANEL_PX, PANEL_PX)), np.uint8)
+        inside = _draw_mask(mask, matrix)
+        panel[inside] = (0.5 * panel[inside] + 0.5 * np.array(colour)).astype(np.uint8)
+        _outline(panel, inside, colour, 2)
+        if right is not None:
+            _outline(panel, _draw_mask(right, matrix), RIGHT, 2)
+        panels.append(panel)
+    gap = np.full((PANEL_PX, GAP_PX, 3), 255, np.uint8)
+    return np.asarray(np.hstack([panels[0], gap, panels[1]]), np.uint8)
+
+
+def _fit_panel(mask: Mask) -> Matrix:
+    """Compute the (3, 3) matrix from the grid of masks to a square panel round one of them."""
+    rows, columns = np.nonzero(mask)
+    if not len(rows):
+        rows, columns = np.array([0, mask.shape[0] - 1]), np.array([0, mask.shape[1] - 1])
+    x, y = (float(each.min() + each.max() + 1) / 2 for each in (columns, rows))
+    side = CONTEXT * max(int(np.ptp(columns)) + 1, int(np.ptp(rows)) + 1, max(mask.shape) // 8)
+    zoom = PANEL_PX / side
+    return np.array([[zoom, 0, PANEL_PX / 2 - zoom * x], [0, zoom, PANEL_PX / 2 - zoom * y], [0, 0, 1]])
+
+
+def _draw_mask(mask: Mask, matrix: Matrix) -> Mask:
+    drawn = cv2.warpAffine(mask.astype(np.float32), matrix[:2], (PANEL_PX, PANEL_PX), flags=cv2.INTER_LINEAR)
+    return np.asarray(drawn > 0.5)
 
 
 def _outline(image: Image, mask: Mask, colour: tuple[int, int, int], width: int) -> None:
-    large = cv2.resize(mask.astype(np.float32), (image.shape[1], image.shape[0]), interpolation=cv2.INTER_LINEAR)
-    contours, _ = cv2.findContours((large > 0.5).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     cv2.drawContours(image, contours, -1, colour, width, cv2.LINE_AA)

@@ -192,12 +192,14 @@ def apply_adapter(config: RunConfig) -> RunConfig:
     """
     if config.adapter is None:
         return config
-    info = load_adapter(config.adapter)
-    check_model(info, config.adapter, config.engine.model)
-    if info.part != "ranker":
-        return replace(config, engine=replace(config.engine, adapter=config.adapter))
-    choice = replace(config.tracker.choice, ranker=info.ranker)
-    return replace(config, tracker=replace(config.tracker, choice=choice))
+    adapter = load_adapter(config.adapter)
+    check_model(adapter, config.adapter, config.engine.model)
+    if adapter.weights is not None:
+        config = replace(config, engine=replace(config.engine, adapter=config.adapter))
+    if adapter.ranker is not None:
+        choice = replace(config.tracker.choice, ranker=adapter.ranker.ranker)
+        config = replace(config, tracker=replace(config.tracker, choice=choice))
+    return config
 
 
 def resolve_tracker_settings(settings: TrackerSettings, encoder: Encoder) -> TrackerSettings:

@@ -9,7 +9,7 @@ from typing import Any
 from engines import Image
 from realtime.correction.editor import ReviewEditor
 from realtime.correction.events import CorrectionEvent, unpack_mask
-from realtime.correction.review_tasks import list_tasks
+from realtime.correction.review_tasks import CONFIDENT, list_tasks
 from realtime.recording.timeline import Timeline
 from realtime.recording.visits import VisitedObject
 from realtime.types import FrameKey, Mask, State
@@ -37,8 +37,9 @@ class ReviewedObject:
 class CorrectedObjects:
     """Joins the objects of a timeline with an editor's corrections. Any thread."""
 
-    def __init__(self, timeline: Timeline, editor: ReviewEditor) -> None:
-        self._timeline, self._editor = timeline, editor
+    def __init__(self, timeline: Timeline, editor: ReviewEditor, confident: float = CONFIDENT) -> None:
+        """confident: see `list_tasks`."""
+        self._timeline, self._editor, self._confident = timeline, editor, confident
 
     def list_all(self) -> list[ReviewedObject]:
         """List the fixated objects in the order of their first visits, then the added ones."""
@@ -65,7 +66,7 @@ class CorrectedObjects:
             for event in state.corrections
             if (number := timeline.find_number(event.frame)) is not None
         }
-        tasks = list_tasks(timeline, self._editor.labels, state) if timeline.is_done else []
+        tasks = list_tasks(timeline, self._editor.labels, state, self._confident) if timeline.is_done else []
         return {
             "corrected": corrected,
             "anchors": sorted([round(timeline.since_ns(number) / 1e6), object_id] for number, object_id in anchors),

@@ -18,6 +18,7 @@ from engines import Decoder, Encoder, EngineUnavailable
 from realtime.comms.messages import STATES
 from realtime.config.viewer import ViewSettings
 from realtime.correction.editor import ReviewEditor
+from realtime.correction.review_tasks import CONFIDENT
 from realtime.errors import PageError, RecordingError
 from realtime.infra.error_guard import describe_error
 from realtime.media.jpeg import encode_jpeg
@@ -61,15 +62,17 @@ class ReviewPage(PageHost):
         server: PageServer | None = None,
         identity: Path | None = None,
         open_engine: OpenEngine | None = None,
+        confident: float = CONFIDENT,
     ) -> None:
         """Open the recording and serve it; raises `RecordingError` and `ViewerError`.
 
         server: the one of another page that finds this one; None to bind one of its own. identity: as of
         `RecordingReader`. open_engine: opens what corrects masks, once it is needed; None: masks are not corrected.
+        confident: mean confidence from which on a visit needs no answer, 0..1.
         """
         self.timeline = Timeline(recording, identity)
         self.editor = ReviewEditor(recording)
-        self._objects = CorrectedObjects(self.timeline, self.editor)
+        self._objects = CorrectedObjects(self.timeline, self.editor, confident)
         self._broadcaster = TimelineBroadcaster(self.timeline, self.editor, settings.jpeg_quality)
         self._labels = LabelWorker(self._broadcast, self.editor)
         self._corrections = CorrectionWorker(

@@ -38,8 +38,8 @@ def add_verb(verbs: Verbs[argparse.ArgumentParser]) -> None:
         help="what learns: the choice among "
         "the candidates (default), SAM's IoU head and tokens, the whole mask decoder; the last two need torch",
     )
-    add("--out", type=Path, default=DEFAULT_OUT, metavar="FILE", help=f"the adapter, default {DEFAULT_OUT}; one that "
-        "exists is replaced by a better one only")  # fmt: skip
+    add("--out", type=Path, default=DEFAULT_OUT, metavar="FILE", help=f"the adapter, default {DEFAULT_OUT}; in one "
+        "that exists the part is replaced by a better one only")  # fmt: skip
     add("--report", type=Path, metavar="FILE.html", help="write a page with figures and pictures before and after")
     add("--identity", type=Path, metavar="FILE", help="identity, or passphrase, of encrypted recordings")
     add_config_flags(parser, sources=False)
@@ -47,7 +47,7 @@ def add_verb(verbs: Verbs[argparse.ArgumentParser]) -> None:
 
 def _learn(args: argparse.Namespace) -> int:
     from realtime.commands.learn.look_reader import LearningStopped, LookReader
-    from realtime.learning.adapter import save_adapter
+    from realtime.learning.adapter import check_replaced, save_adapter
 
     if not args.recordings and not args.coco:
         raise LearningError("name what to learn from: recordings, or a data set with --coco FILE")
@@ -55,6 +55,7 @@ def _learn(args: argparse.Namespace) -> int:
     check_gpu(config.engine)
     progress = TerminalProgress()
     old = config.adapter or (args.out if args.out.exists() else None)
+    check_replaced(args.out, old, args.part)
     with InterruptHandler() as interrupts:
         reader = LookReader(config, progress, lambda: not interrupts.is_requested, args.identity)
         with closing(reader):
@@ -73,7 +74,7 @@ def _learn(args: argparse.Namespace) -> int:
         progress.show_line(f"report: {args.report}")
     if learned.verdict.reason:
         raise RunFailed(f"refused, and nothing was written: {learned.verdict.reason}")
-    save_adapter(args.out, learned.info, learned.arrays)
+    save_adapter(args.out, learned.info, learned.arrays, old=old)
     ending = "" if learned.is_complete else "; it was stopped, and this is the best until then"
     progress.show_line(f"wrote {args.out}{ending}. Use it: gazecast run --adapter {args.out}")
     return 0
@@ -84,6 +85,10 @@ def _learn_part(
     go_on: Callable[[], bool],
 ) -> LearnedAdapter | None:  # fmt: skip
     """Read the sources and learn; None where it was stopped before there was anything to keep."""
+    from realtime.session.engine import apply_adapter
+
+    if old is not None:  # what is learned is for a run with the other part, and compared with this one
+        reader.config = apply_adapter(replace(reader.config, adapter=old))
     if args.part == "ranker":
         from realtime.commands.learn.ranker import learn_ranker
 
@@ -93,10 +98,7 @@ def _learn_part(
             reader.read_coco(file)
         return learn_ranker(reader, old, progress, go_on)
     from realtime.commands.learn.decoder import learn_decoder
-    from realtime.session.engine import apply_adapter
 
-    if old is not None:  # what is in use is what the new weights are compared with
-        reader.config = apply_adapter(replace(reader.config, adapter=old))
     for file in args.recordings:
         reader.read_corrected_pictures(file)
     for file in args.coco:

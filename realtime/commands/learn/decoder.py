@@ -16,7 +16,7 @@ from engines.base import LOGITS_SIDE
 from engines.graphs import EncoderGraph
 from engines.models.weight_arrays import read_arrays
 from engines.sam import SamEncoder
-from realtime.commands.learn.look_reader import REHEARSED_FRAMES, LookReader, load_bundled_pictures
+from realtime.commands.learn.look_reader import BUNDLED_REPEATS, REHEARSED_FRAMES, LookReader, load_bundled_pictures
 from realtime.commands.learn.ranker import BUNDLED, OWN, LearnedAdapter, describe_adapter
 from realtime.correction.loop_metrics import measure_loop
 from realtime.errors import LearningError
@@ -42,10 +42,8 @@ if TYPE_CHECKING:
 
 MIN_OBJECTS = 30
 """Fewer right masks than these teach a decoder nothing that holds elsewhere; a hundred are better."""
-MIN_HELD_OUT = 3
-"""Fewer right masks than these neither test a decoder nor say when to stop."""
-TEST_REPEATS = 6
-"""Gaze points of each mask of the test: each costs a few prompts, and makes its verdict less a matter of chance."""
+MIN_STOP, MIN_TEST = 3, 5
+"""Fewer right masks than these neither say when to stop nor can be told from chance by the gate."""
 CLICKS = 2
 """Corrections of each mask that are learned, too: otherwise a tuned decoder is corrected worse than the old one."""
 KEPT_POINTS = 2
@@ -79,7 +77,8 @@ def learn_decoder(
         raise LearningError(f"the {encoder.info.backend} engine has no decoder that learns; choose openvino")
     parts = _divide(reader.pictures)
     fixations, settings = replace(reader.fixations, repeats=2), reader.config.engine
-    test = replace(fixations, repeats=TEST_REPEATS)
+    # with the ranker that the adapter keeps, if there is one
+    test = replace(fixations, repeats=BUNDLED_REPEATS, selection=reader.config.tracker.choice)
     reference, tested = _choose_reference(settings, parts.test, progress)
 
     def show(done: int, total: int) -> bool:
@@ -131,11 +130,11 @@ def _divide(pictures: Sequence[LabelledPicture]) -> _Division:
         parts[role].setdefault(name, []).append(picture)
     train, stop, test = ([each for own in part.values() for each in own] for part in parts.values())
     tested, stopped, count = _count_masks(test), _count_masks(stop), _count_masks(pictures)
-    if count < MIN_OBJECTS or min(tested, stopped) < MIN_HELD_OUT:
+    if count < MIN_OBJECTS or tested < MIN_TEST or stopped < MIN_STOP:
         raise LearningError(
             f"there are {count} right masks in {len(set(names))} pictures, of which {tested} are kept apart for the "
             f"test and {stopped} to decide when to stop, and learning the decoder needs {MIN_OBJECTS} or more, "
-            f"{MIN_HELD_OUT} of them for each of these: correct more in gazecast review, or add --coco FILE"
+            f"{MIN_TEST} and {MIN_STOP} of them for these: correct more in gazecast review, or add --coco FILE"
         )
     learned = {name.content for role in ("train", "stop") for name in parts[role]}
     return _Division(train, stop, parts["test"], frozenset(learned))
@@ -155,9 +154,9 @@ def _choose_reference(
     every = [each for own in test.values() for each in own]
     if settings.adapter is None:
         return settings, every
-    info = load_adapter(settings.adapter)
-    fair = [each for name, own in test.items() if not has_learned(info, name) for each in own]
-    if _count_masks(fair) < MIN_HELD_OUT:
+    info = load_adapter(settings.adapter).weights
+    fair = [each for name, own in test.items() if info is None or not has_learned(info, name) for each in own]
+    if _count_masks(fair) < MIN_TEST:
         progress.show_line(
             f"{settings.adapter.name} learned from the masks that are kept apart for the test, so that new weights are "
             "compared with the model without it"
@@ -181,7 +180,8 @@ def _measure(
         choices = choose_on_pictures(pictures, engine, fixations, show)
         if choices is None:
             return None
-        looks: list[LabelledLook] = list(label_pictures(pictures, choices, fixations))
+        # each mask is one answer, also where several are of one object
+        looks = [replace(look, visit=look.choice.place) for look in label_pictures(pictures, choices, fixations)]
         # the first hypothesis is the rule's choice
         figures[name] = measure_choice(looks, [-np.arange(len(look.overlap), dtype=float) for look in looks])
         found[name] = looks

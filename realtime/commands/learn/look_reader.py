@@ -9,6 +9,7 @@ from pathlib import Path
 
 from engines import Decoder, Encoder
 from engines.graphs import GRAPH_VERSION
+from engines.models.safetensors import hash_arrays
 from engines.settings import default_cache_dir
 from realtime.commands.demo.demo_clip import TABLE, load_table
 from realtime.commands.replay import read_recorded_config
@@ -33,6 +34,8 @@ from realtime.tracking.candidate_ranker import VERSION
 
 BUNDLED_FRAMES = (6, 14)
 """Of the second in which each object of the rendered table is fixated: two pictures of each."""
+BUNDLED_REPEATS = 6
+"""Gaze points of each: they cost a few prompts, and make the verdict less a matter of chance."""
 REHEARSED_FRAMES = (2, 10)
 """Others, on which a tuned decoder shall lose nothing before it is tested on those."""
 
@@ -94,7 +97,8 @@ class LookReader:
 
     def read_bundled(self) -> list[LabelledLook]:
         """Return looks at the objects of the rendered table; raises `LearningStopped`."""
-        return self._read_pictures(load_bundled_pictures(), TABLE.read_bytes(), "the program's own pictures", repeats=2)
+        pictures, name = load_bundled_pictures(), "the program's own pictures"
+        return self._read_pictures(pictures, TABLE.read_bytes(), name, BUNDLED_REPEATS)
 
     def read_corrected_pictures(self, file: Path) -> None:
         """Add the frames of a recording that were corrected, for learning the decoder; raises `RecordingError`."""
@@ -133,7 +137,9 @@ class LookReader:
 
     def _replay(self, recording: RecordingReader, config: RunConfig) -> list[FixationChoice] | None:
         size = next(recording.read_frames()).decode().size
-        encoder, decoder = open_engine(config.engine, self.config.models, size, self.progress)
+        # with the decoder's weights in use: what is learned is for its candidates
+        settings = replace(config.engine, adapter=self.config.engine.adapter)
+        encoder, decoder = open_engine(settings, self.config.models, size, self.progress)
         try:
             open_objects = partial(open_recognizer, config.engine, self.config.models, self.progress)
             choices = ReplayedChoices(recording, (encoder, decoder), config.tracker, open_objects)
@@ -153,6 +159,8 @@ class LookReader:
     ) -> list[FixationChoice]:
         engine = self.config.engine
         about = f"{engine.backend} {engine.model} {engine.precision} {engine.picture_side} {GRAPH_VERSION} {VERSION}"
+        if engine.adapter is not None:
+            about += f" {hash_arrays(engine.adapter)}"
         folder = (engine.cache_dir or default_cache_dir()).parent / "looks"
         file = folder / f"{hash_texts([about, *key])}.npz"
         choices = load_choices(file)

@@ -64,10 +64,10 @@ def learn_ranker(
     if training is None:
         return None
     ranker = calibrate_ranker(training.ranker, looks, training.unseen)
-    before, keep = _score_before(looks, start, old, progress)
+    reference = load_adapter(old).ranker if old is not None else None
+    before, keep = _score_before(looks, start, reference, progress)
     tested = [looks[k] for k in keep]
     unseen = [training.unseen[k] for k in keep]
-    reference = _read_old(old) if old is not None else None
     in_force = get_ranker(reference) if reference is not None else start
     verdict = judge(
         {OWN: measure_choice(tested, before), BUNDLED: measure_choice(bundled, score_looks(bundled, in_force))},
@@ -94,25 +94,17 @@ def check_looks(looks: Sequence[LabelledLook]) -> None:
 
 
 def _score_before(
-    looks: Sequence[LabelledLook], rule: CandidateRanker, old: Path | None, progress: ProgressReporter
+    looks: Sequence[LabelledLook], rule: CandidateRanker, old: AdapterInfo | None, progress: ProgressReporter
 ) -> tuple[list[Matrix], list[int]]:
     """Score looks by what is in force, and list those that it may be compared on: not those that it learned from."""
     if old is not None:
-        info = _read_old(old)
-        keep = [k for k, look in enumerate(looks) if look.group not in info.groups]
+        keep = [k for k, look in enumerate(looks) if look.group not in old.groups]
         if len({looks[k].visit for k in keep}) >= MIN_LOOKS:
-            return score_looks([looks[k] for k in keep], get_ranker(info)), keep
+            return score_looks([looks[k] for k in keep], get_ranker(old)), keep
         progress.show_line(
-            f"{old.name} learned from these looks itself, so that they are compared with the rule before"
+            "the ranker in use learned from these looks itself, so that they are compared with the rule before it"
         )
     return score_looks(looks, rule), list(range(len(looks)))
-
-
-def _read_old(old: Path) -> AdapterInfo:
-    info = load_adapter(old)
-    if info.part != "ranker":
-        raise LearningError(f"{old} holds the part {info.part}, which a ranker cannot be compared with")
-    return info
 
 
 def describe_adapter(

@@ -130,7 +130,7 @@ def test_an_adapter_passes_the_gate_or_is_refused_with_figures(learn, tmp_path, 
     assert "the program's own pictures: right" in text
     assert "<h1>What was learned" in page.read_text()
     if code == 0:
-        info = load_adapter(out)
+        info = load_adapter(out).ranker
         assert info.visits == 16
         assert info.answers == {"corrected": 16}
         assert len(info.groups) == 16
@@ -142,6 +142,18 @@ def test_an_adapter_passes_the_gate_or_is_refused_with_figures(learn, tmp_path, 
         assert code == 1
         assert "refused, and nothing was written" in text
         assert not out.exists()
+
+
+def test_a_part_is_never_lost_to_another_file(learn, tmp_path):
+    one, other = tmp_path / "one.adapter", tmp_path / "other.adapter"
+    save_adapter(one, AdapterInfo("ranker", "mobile_sam", ranker=make_ranker(SelectionSettings()).to_text()))
+    save_adapter(other, AdapterInfo("decoder", "mobile_sam"))
+    before = one.read_bytes()
+    data = write_data_set(tmp_path, 2)
+    code, text = learn("--coco", data, "--part", "iou", "--adapter", other, "--out", one)
+    assert code == 2
+    assert "would be lost: ranker; name another file with --out" in text
+    assert one.read_bytes() == before
 
 
 def test_an_interrupt_keeps_nothing_and_exits(learn, tmp_path, monkeypatch):

@@ -83,7 +83,10 @@ def test_a_click_on_the_background_takes_away_and_one_prompt_grows(path: Path) -
 
 def test_a_new_object_gets_a_number_of_its_own_and_the_time_without_one(path: Path) -> None:
     timeline, editor, corrector = open_corrector(path)
-    assert [(task.kind, task.object) for task in list_tasks(timeline, editor.labels, editor.state)] == [("doubtful", 1)]
+    (task,) = list_tasks(timeline, editor.labels, editor.state)
+    assert (task.kind, task.object) == ("doubtful", 1)
+    assert list_tasks(timeline, editor.labels, editor.state, task.confidence) == []
+    assert list_tasks(timeline, editor.labels, editor.state, task.confidence + 1e-6) == [task]
     event = corrector.draw_box(CorrectionTarget(2, 0), (0.1, 0.2), (0.5, 0.8))
     assert event.object == 2
     carry_all(corrector)

@@ -1,14 +1,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 
-from engines.models.safetensors import pack_safetensors, read_safetensors
+from engines.models.safetensors import hash_arrays, pack_safetensors, read_safetensors
 from realtime.config.schema import RunConfig, load_config, select_recorded_settings, to_toml
 from realtime.errors import LearningError, SettingsError
-from realtime.learning.adapter import METADATA, AdapterInfo, load_adapter, save_adapter
+from realtime.learning.adapter import METADATA, Adapter, AdapterInfo, check_replaced, load_adapter, save_adapter
 from realtime.session.engine import apply_adapter
 from realtime.tracking.candidate_ranker import FEATURES, CandidateRanker, read_ranker
 from realtime.tracking.hypotheses import make_hypotheses
@@ -21,17 +22,52 @@ INFO = AdapterInfo(
     "ranker", "mobile_sam", looks=3, visits=2, answers={"kept": 3}, sources={"a.mcap": "0123"}, groups=("0123",),
     ranker=RANKER.to_text(),
 )  # fmt: skip
+WEIGHTS = '{"version": 1, "part": "iou", "model": "x"}'
+DECODER = AdapterInfo("decoder", "mobile_sam", looks=40, groups=("89ab",))
+ARRAYS = {"mask_decoder.x": np.arange(6, dtype=np.float32).reshape(2, 3)}
 
 
 def test_an_adapter_is_read_as_it_was_written(tmp_path):
     save_adapter(tmp_path / "a.adapter", INFO, {"x": np.arange(6, dtype=np.float32).reshape(2, 3)})
-    assert load_adapter(tmp_path / "a.adapter") == INFO
+    assert load_adapter(tmp_path / "a.adapter") == Adapter(ranker=INFO)
     assert read_safetensors(tmp_path / "a.adapter")["x"].tolist() == [[0, 1, 2], [3, 4, 5]]
     assert read_ranker(INFO.ranker) == RANKER
 
 
-def write(file, fields):
-    file.write_bytes(pack_safetensors({}, {METADATA: json.dumps(fields)}))
+def test_learning_one_part_keeps_the_other(tmp_path):
+    file = tmp_path / "a.adapter"
+    better, iou = replace(INFO, looks=9), replace(DECODER, part="iou", looks=50)
+    new = {"mask_decoder.y": np.ones(4, np.float32)}
+    save_adapter(file, INFO)
+    save_adapter(file, DECODER, ARRAYS, old=file)
+    assert load_adapter(file) == Adapter(INFO, DECODER)
+    weights = hash_arrays(file)
+    save_adapter(file, better, old=file)
+    assert load_adapter(file) == Adapter(better, DECODER)
+    assert hash_arrays(file) == weights, "a recording knows its engine by the weights"
+    assert (read_safetensors(file)["mask_decoder.x"] == ARRAYS["mask_decoder.x"]).all()
+    save_adapter(file, iou, new, old=file)  # weights replace weights
+    assert load_adapter(file) == Adapter(better, iou)
+    assert set(read_safetensors(file)) == set(new)
+    config = apply_adapter(RunConfig(adapter=file))
+    assert (config.engine.adapter, config.tracker.choice.ranker) == (file, INFO.ranker)
+
+
+def test_a_part_that_would_be_lost_is_named(tmp_path):
+    one, other = tmp_path / "one.adapter", tmp_path / "other.adapter"
+    save_adapter(one, INFO)
+    save_adapter(other, DECODER, ARRAYS)
+    check_replaced(one, one, "decoder")
+    check_replaced(one, None, "decoder")
+    check_replaced(tmp_path / "none.adapter", one, "decoder")
+    check_replaced(one, other, "ranker")
+    check_replaced(other, one, "iou")
+    with pytest.raises(LearningError, match=r"one\.adapter holds a part .* would be lost: ranker; name another file"):
+        check_replaced(one, other, "iou")
+    with pytest.raises(LearningError, match=r"would be lost: decoder"):
+        check_replaced(other, one, "ranker")
+    save_adapter(other, INFO, old=other)
+    check_replaced(one, other, "decoder")  # that ranker is replaced by another one
 
 
 @pytest.mark.parametrize(
@@ -40,7 +76,13 @@ def write(file, fields):
         (b"", "not a readable"),
         (b"\xff" * 40, "not a readable"),
         (pack_safetensors({}, {}), "not an adapter"),
-        (pack_safetensors({}, {METADATA: "[]"}), "not an adapter"),
+        (pack_safetensors({}, {METADATA: "[]"}), "it holds nothing"),
+        (pack_safetensors({}, {METADATA: f"[{WEIGHTS}, {WEIGHTS}]"}), "it holds iou of x, iou of x"),
+        (
+            pack_safetensors({}, {METADATA: f"[{WEIGHTS}, {json.dumps(asdict(INFO))}]"}),
+            "ranker of mobile_sam",
+        ),
+        (pack_safetensors({}, {METADATA: "[[]]"}), "not an adapter"),
         (pack_safetensors({}, {METADATA: '{"version": 9}'}), "version 9"),
         (pack_safetensors({}, {METADATA: '{"version": 1, "part": "taste", "model": "x"}'}), "part"),
         (pack_safetensors({}, {METADATA: '{"version": 1, "part": "ranker", "model": "x"}'}), "not an adapter"),
