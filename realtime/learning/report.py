@@ -23,6 +23,7 @@ MAX_PICTURES = 24
 PANEL_PX, GAP_PX = 300, 8
 CONTEXT = 1.4
 """Sides of what is drawn of a picture, in sides of the masks on it."""
+OUTSIDE = (220, 220, 220)
 SAME_IOU = 0.02
 """A mask that changes by less is the same one to look at."""
 _STYLE = """
@@ -163,7 +164,9 @@ def draw_change(change: ChangedLook) -> Image:
     panels = []
     for mask, colour in zip(masks, (BEFORE, AFTER), strict=True):
         to_mask = np.diag([width / image.shape[1], height / image.shape[0], 1.0])
-        panel = np.asarray(cv2.warpAffine(image, (matrix @ to_mask)[:2], (PANEL_PX, PANEL_PX)), np.uint8)
+        panel = np.asarray(
+            cv2.warpAffine(image, (matrix @ to_mask)[:2], (PANEL_PX, PANEL_PX), borderValue=OUTSIDE), np.uint8
+        )
         inside = _draw_mask(mask, matrix)
         panel[inside] = (0.5 * panel[inside] + 0.5 * np.array(colour)).astype(np.uint8)
         _outline(panel, inside, colour, 2)
