@@ -17,8 +17,8 @@ class SharingSettings:
     max_batch: most pictures, or prompts, in one call: 1, 2, 4 or 8. Which of them pay is measured.
     idle_delay_ms: how much older the keyframe of a wearer who is locked on nothing may become, in ms, because those
         who look at an object come first.
-    tracking_slots: sessions that may track at a time; more would delay all of them. 0 is the cores that the encoder's
-        threads leave, and all of them where the engine runs on a GPU.
+    tracking_slots: sessions that may track at a time; more would delay all of them. 0 is the number of cores, which
+        the encoder shares with them at a lower priority.
     max_keyframe_age_ms: age of keyframes, in ms, beyond which no more wearers are admitted; a mask that is carried
         over half a second of motion has lost its object.
     min_decode_hz: masks a second that every wearer must be able to have decoded for more to be admitted.

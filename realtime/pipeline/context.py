@@ -24,6 +24,8 @@ from realtime.pipeline.words import WordQueue
 from realtime.tracking.keyframe import Keyframe
 from realtime.types import Frame, GazeSample
 
+ENCODER_NICE = 10
+"""A keyframe that is 10 ms late is not seen, a mask that is 10 ms late is."""
 GAZE_CAPACITY = 4096  # ten seconds at 400 Hz: only a stopped track thread loses gaze
 
 
@@ -52,6 +54,7 @@ class PipelineOptions:
     open_word_recognizer: opens what searches for words where `open_recognizer` opened nothing; raises `EngineError`.
     metrics: counts the run's events, latencies and drops.
     work_slots: limits how many of several pipelines track at a time.
+    encode_nice: niceness of the thread that encodes.
     fallback_engines: opened in this order when the engine hangs or keeps failing; without any it is not replaced.
     """
 
@@ -73,6 +76,7 @@ class PipelineOptions:
     open_word_recognizer: Callable[[], ObjectRecognizer] = _refuse_words
     metrics: MetricsRegistry = field(default_factory=MetricsRegistry)
     work_slots: WorkSlots = field(default_factory=lambda: WorkSlots(1))
+    encode_nice: int = ENCODER_NICE
     fallback_engines: Sequence[FallbackEngine] = ()
 
 

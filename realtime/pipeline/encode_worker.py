@@ -15,7 +15,6 @@ from realtime.pipeline.recognition import RecognitionWorker
 from realtime.tracking.keyframe import Keyframe
 from realtime.types import Frame, FrameRef
 
-ENCODER_NICE = 10
 RECOGNIZE_S = 5.0
 """The time that a search for objects may take; the encode before it has the engine's own deadline."""
 
@@ -33,7 +32,7 @@ class EncodeWorker:
     def run(self, engine: EngineWatch) -> None:
         """Encode until the channel closes; the body of the encode thread."""
         self._engine = engine
-        lower_priority(ENCODER_NICE)  # a keyframe that is 10 ms late is not seen, a mask that is 10 ms late is
+        lower_priority(self._context.options.encode_nice)
         while (frame := self._context.to_encode.get()) is not None:
             with self._context.guard("encode"):
                 try:

@@ -18,6 +18,7 @@ class MeasuredCost:
     encode_ms: of one picture at the smallest side that the engine may choose. decode_ms: of one request to the decoder,
     which may have several prompts. decode_hz: requests a second of a wearer.
     wearer_cores: CPU time a second of everything but the engine, for each wearer; cores: those of the machine.
+    Both for a wearer of whom every frame is tracked.
     """
 
     encode_ms: float | None
@@ -87,30 +88,57 @@ def smallest_encode_ms(statistics: LaneStatistics, sides: Sequence[int]) -> floa
     return sum(ms for *_, ms in pictures) / area * smallest / count
 
 
+@dataclass(frozen=True, slots=True)
+class LoadCounts:
+    """Counts what a host has done until a time. All but `at_ns` and `wearers` grow.
+
+    cpu_ns, engine_ns: CPU time of the process, and of it the engine's. decodes: requests that the decoder served.
+    received, tracked: frames of all wearers, within `host.max_fps`. wearers: those who send frames now.
+    """
+
+    at_ns: int
+    cpu_ns: int
+    engine_ns: int
+    decodes: int
+    received: int
+    tracked: int
+    wearers: int
+
+
 class LoadMeter:
-    """Measures, over at least `WINDOW_S`, what wearers cost beside the engine. One thread at a time."""
+    """Measures, over at least `WINDOW_S`, what wearers cost beside the engine. One thread at a time.
+
+    Where not every frame is tracked, wearers get less, and cost less, than the same would with the machine to
+    themselves. Their cost is that of a tracked frame at the rate of received ones: an upper bound, since receiving
+    does not cost more then.
+    """
 
     WINDOW_S = 5.0
 
     def __init__(self) -> None:
-        self._begun: tuple[int, int, int, int, int] | None = None
+        self._begun: LoadCounts | None = None
         self.wearer_cores: float | None = None
         """CPU time a second of each wearer beside the engine; None until a window has passed."""
         self.decode_hz = 0.0
         """Requests a second of each wearer to the decoder."""
 
-    def observe(self, at_ns: int, cpu_ns: int, engine_ns: int, decodes: int, wearers: int) -> None:
-        """Record the process's CPU time, the engine's, the decoder's served requests, and the wearers who send frames.
+    def observe(self, now: LoadCounts) -> None:
+        """Record the present counts.
 
-        A window in which the number of wearers changes is dropped: starting costs more.
+        A window in which the number of wearers changes, or no frame was tracked, is dropped: starting costs more.
         """
-        if self._begun is None or self._begun[4] != wearers:
-            self._begun = at_ns, cpu_ns, engine_ns, decodes, wearers
+        begun = self._begun
+        if begun is None or begun.wearers != now.wearers:
+            self._begun = now
             return
-        elapsed_ns = at_ns - self._begun[0]
-        if elapsed_ns < self.WINDOW_S * 1e9 or not wearers:
+        elapsed_ns = now.at_ns - begun.at_ns
+        if elapsed_ns < self.WINDOW_S * 1e9 or not now.wearers:
             return
-        beside_ns = cpu_ns - self._begun[1] - (engine_ns - self._begun[2])
-        self.wearer_cores = max(0.0, beside_ns / elapsed_ns / wearers)
-        self.decode_hz = (decodes - self._begun[3]) / wearers / (elapsed_ns / 1e9)
-        self._begun = at_ns, cpu_ns, engine_ns, decodes, wearers
+        self._begun = now
+        tracked, received = now.tracked - begun.tracked, now.received - begun.received
+        if tracked <= 0:
+            return
+        scale = max(1.0, received / tracked) / now.wearers / elapsed_ns
+        beside_ns = now.cpu_ns - begun.cpu_ns - (now.engine_ns - begun.engine_ns)
+        self.wearer_cores = max(0.0, beside_ns * scale)
+        self.decode_hz = (now.decodes - begun.decodes) * scale * 1e9

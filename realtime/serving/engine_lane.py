@@ -37,11 +37,13 @@ class EngineLane(Generic[Item, Result]):
         prepare_batch: Callable[[Hashable, int], None],
         scheduler: BatchScheduler,
         costs: BatchCosts,
+        *,
+        nice: int = 0,
+        settle_s: float = 0.0,
     ) -> None:
         """prepare_batch: compiles the graph of a shape and a batch size.
 
-        The encoder's thread has no lower priority than others, as that of a run has: `WorkSlots` leave it a core, and
-        a thread of low priority waits long for its turn among many Python threads.
+        nice: niceness of the thread that serves. settle_s: after the first request no graph is compiled for so long.
         """
         self._run_batch, self._prepare_batch = run_batch, prepare_batch
         self._scheduler, self._costs = scheduler, costs
@@ -55,7 +57,8 @@ class EngineLane(Generic[Item, Result]):
         self._times: dict[str, StreamTimes] = {}
         self._sizes: Counter[int] = Counter()
         self._busy_ns = 0
-        self._name = name
+        self._name, self._nice = name, nice
+        self._settle_ns, self._first_ns = round(settle_s * 1e9), 0  # time of the first request; 0 before it
         self._served: tuple[Future[Result], ...] = ()  # of the present batch
         with self._changed:
             self._thread = self._start_thread()
@@ -89,6 +92,7 @@ class EngineLane(Generic[Item, Result]):
                 stream, now_ns(), self._served_ns[stream], stream in self._locked, shape, next(self._tickets)
             )
             self._items[request.ticket] = item, result
+            self._first_ns = self._first_ns or request.arrived_ns
             self._fail(self._scheduler.add(request), EngineError("a newer request of this stream came"))
             self._changed.notify_all()
         return result.result()
@@ -143,6 +147,7 @@ class EngineLane(Generic[Item, Result]):
         return thread
 
     def _run(self) -> None:
+        lower_priority(self._nice)
         while (batch := self._take_batch()) is not None:
             self._serve(*batch)
 
@@ -218,6 +223,8 @@ class EngineLane(Generic[Item, Result]):
     def _compile_missing(self) -> None:
         """Compile a graph that would be used now, on a thread of its own; holding the lock."""
         if self._compiler is not None and self._compiler.is_alive():
+            return
+        if now_ns() - self._first_ns < self._settle_ns:
             return
         if (missing := self._scheduler.find_missing()) is not None:
             self._compiler = threading.Thread(

@@ -114,6 +114,8 @@ class EngineClient:
     """The `SessionEngine` of one session of a host."""
 
     step = PreparationStep()
+    encode_nice = 0
+    """It only stages pictures and waits: at a lower priority it would keep Python's lock from those who track."""
     fallbacks: Sequence[FallbackEngine] = ()
 
     def __init__(self, engine: HostEngine, stream: str, progress: ProgressReporter) -> None:
@@ -133,6 +135,10 @@ class EngineClient:
     def set_sending(self, is_sending: bool) -> None:
         """Set whether the wearer's frames come, see `SharedEngine.set_sending`."""
         self._engine.share.set_sending(self._stream, is_sending)
+
+    def count_frames(self, received: int, tracked: int) -> None:
+        """Count the wearer's frames, see `SharedEngine.count_frames`."""
+        self._engine.share.count_frames(received, tracked)
 
     def find_overload(self) -> str:
         """Return why keyframes come later than they should; empty if they do not."""

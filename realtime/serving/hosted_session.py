@@ -15,12 +15,14 @@ from realtime.infra.metrics import MetricsRegistry
 from realtime.infra.progress import ProgressReporter
 from realtime.pipeline.observers import FrameResult, PipelineObserver
 from realtime.pipeline.session_requests import SessionRequests
+from realtime.pipeline.tracker_log import TrackerCall
 from realtime.serving.host_engine import EngineClient, HostEngine
 from realtime.serving.stream_sender import StreamSender
 from realtime.session.run_inputs import open_run_inputs
 from realtime.session.session_outputs import open_session_outputs
 from realtime.session.wearer_session import WearerSession
 from realtime.sources.names import redact_source
+from realtime.types import Frame
 
 START_S = 1.0
 """How long a stop waits for a start that is under way, and has been cancelled."""
@@ -63,7 +65,17 @@ class HostedObserver(PipelineObserver):
     def __init__(self, client: EngineClient) -> None:
         self._client = client
         self._is_locked = False
+        self._received = self._tracked = 0
+        self._counted = 0, 0
         self.health: HealthMessage | None = None
+
+    def on_frame(self, frame: Frame) -> None:
+        """Count a received frame."""
+        self._received += 1
+
+    def on_tracker_call(self, call: TrackerCall) -> None:
+        """Count a tracked frame."""
+        self._tracked += call.call == "frame"
 
     def on_mask(self, result: FrameResult) -> None:
         """Let the engine know whether the wearer looks at an object."""
@@ -73,7 +85,10 @@ class HostedObserver(PipelineObserver):
             self._client.set_locked(is_locked)
 
     def on_health(self, health: HealthMessage) -> None:
-        """Keep the newest, and let the engine know whether frames come."""
+        """Keep the newest, and let the engine know whether frames come, and how many of them are tracked."""
+        counted = self._received, self._tracked
+        self._client.count_frames(counted[0] - self._counted[0], counted[1] - self._counted[1])
+        self._counted = counted
         self.health = health
         self._client.set_sending(health.rates.get("frames", 0.0) > 0)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, cast
 
-from engines import Decoder, Embedding, Encoder, EngineInfo, EngineUnavailable, MaskCandidates
+from engines import Decoder, Embedding, Encoder, EngineUnavailable, MaskCandidates
 from engines.base import ForeignEmbedding
 from engines.batching import (
     BatchDecoder,
@@ -25,14 +25,17 @@ from realtime.config.sharing import SharingSettings
 from realtime.errors import GazecastError
 from realtime.infra.clock import now_ns
 from realtime.infra.work_slots import WorkSlots
+from realtime.pipeline.context import ENCODER_NICE
 from realtime.pipeline.engine_watch import EnginePair, EngineWatch, FallbackEngine
 from realtime.serving.batch_costs import BatchCosts
 from realtime.serving.batch_scheduler import BatchScheduler
-from realtime.serving.capacity import Admission, LoadMeter, MeasuredCost, admit, smallest_encode_ms
+from realtime.serving.capacity import Admission, LoadCounts, LoadMeter, MeasuredCost, admit, smallest_encode_ms
 from realtime.serving.engine_clients import ClientDecoder, ClientEncoder, PreparedClientDecoder, SidedClientEncoder
 from realtime.serving.engine_lane import EngineLane
 from realtime.serving.lane_statistics import LaneStatistics
 
+SETTLE_S = 30.0
+"""How long after the first request no graph of a batch is compiled: until then graphs are that every mask needs."""
 OVERLOAD_NS = 1_000_000_000
 """How long an overload, or none, is remembered: every session asks ten times a second, and it is about all of them."""
 
@@ -82,18 +85,19 @@ class SharedEngine:
         }
         self._encoding: EngineLane[StagedPicture, Embedding] = EngineLane(
             "shared-encoder", self._encode, lambda shape, size: self._encoder.prepare_batch(shape, size),
-            schedulers["encoder"], costs["encoder"],
+            schedulers["encoder"], costs["encoder"], nice=ENCODER_NICE, settle_s=SETTLE_S,
         )  # fmt: skip
         self._decoding: EngineLane[StagedPrompts, tuple[MaskCandidates, ...]] = EngineLane(
             "shared-decoder", self._decode, lambda shape, size: self._decoder.prepare_batch(shape, size),
-            schedulers["decoder"], costs["decoder"],
+            schedulers["decoder"], costs["decoder"], settle_s=SETTLE_S,
         )  # fmt: skip
         self._lock = threading.Lock()
         self._streams: set[str] = set()
         self._sending: set[str] = set()
+        self._frames = 0, 0  # received and tracked, of all clients
         self._meter = LoadMeter()
         self._overload, self._overload_ns = "", 0  # what was found, and when to look again
-        self.work_slots = WorkSlots(self.settings.tracking_slots or count_slots(encoder.info, os.cpu_count() or 1))
+        self.work_slots = WorkSlots(self.settings.tracking_slots or os.cpu_count() or 1)
         """For the tracking of the clients' sessions, see `PipelineOptions`."""
         self._is_closed = False
 
@@ -171,6 +175,11 @@ class SharedEngine:
         with self._lock:
             (self._sending.add if is_sending and stream in self._streams else self._sending.discard)(stream)
 
+    def count_frames(self, received: int, tracked: int) -> None:
+        """Count frames that a client has received, and tracked, since it last did so."""
+        with self._lock:
+            self._frames = self._frames[0] + received, self._frames[1] + tracked
+
     def statistics(self) -> SharingStatistics:
         """Return what was measured so far."""
         with self._lock:
@@ -210,7 +219,9 @@ class SharedEngine:
         engine_ns = encoder.busy_ns * threads.get("encoder", 1) + decoder.busy_ns * threads.get("decoder", 1)
         served = sum(size * count for size, count in decoder.batch_sizes.items())
         with self._lock:
-            self._meter.observe(now_ns(), time.process_time_ns(), engine_ns, served, len(self._sending))
+            self._meter.observe(
+                LoadCounts(now_ns(), time.process_time_ns(), engine_ns, served, *self._frames, len(self._sending))
+            )
             cores, hz = self._meter.wearer_cores, self._meter.decode_hz
         sides = self._encoder.sides if isinstance(self._encoder, SamEncoder) else ()
         return MeasuredCost(smallest_encode_ms(encoder, sides), decoder.item_ms, hz, cores, os.cpu_count() or 1)
@@ -246,9 +257,3 @@ class SharedEngine:
 def _open_batching(fallback: FallbackEngine, size: tuple[int, int] | None) -> EnginePair:
     encoder, decoder = fallback.open(size)
     return as_batch_encoder(encoder), as_batch_decoder(decoder)
-
-
-def count_slots(info: EngineInfo, cores: int) -> int:
-    """Return how many sessions should track at a time: as many as there are cores that the encoder leaves."""
-    is_on_gpu = info.backend == "tensorrt" or (info.backend == "torch" and info.device != "CPU")
-    return cores if is_on_gpu else max(1, cores - info.threads.get("encoder", 0))

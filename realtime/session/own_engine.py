@@ -10,6 +10,7 @@ from realtime.config.schema import RunConfig
 from realtime.infra.interrupts import InterruptHandler
 from realtime.infra.progress import ObservedProgress, PreparationStep, ProgressReporter
 from realtime.infra.work_slots import WorkSlots
+from realtime.pipeline.context import ENCODER_NICE
 from realtime.pipeline.engine_watch import FallbackEngine
 from realtime.session.engine import (
     CancellableProgress,
@@ -34,7 +35,7 @@ class OwnEngine:
         Raises `EngineError` where a recognizer that the configuration names lacks its weights.
         """
         self._config, self._interrupts, self._is_live = config, interrupts, is_live
-        self.work_slots = WorkSlots(1)
+        self.work_slots, self.encode_nice = WorkSlots(1), ENCODER_NICE
         self._observed = ObservedProgress(progress)
         self._progress = CancellableProgress(self._observed, interrupts)
         if config.word:

@@ -43,6 +43,10 @@ class SessionEngine(Protocol):
         """Limits how many sessions of this engine track at a time."""
 
     @property
+    def encode_nice(self) -> int:
+        """Niceness of the session's thread that asks for keyframes."""
+
+    @property
     def step(self) -> PreparationStep:
         """The present step of opening, for `health`."""
 
@@ -143,6 +147,7 @@ class WearerSession:
             every_frame=inputs.is_faster_than_real_time,
             max_fps=self._max_fps,
             work_slots=engine.work_slots,
+            encode_nice=engine.encode_nice,
             is_cancelled=lambda: engine.is_cancelled,
             preparation=lambda: engine.step,
             encoding=config.publish.encoding,

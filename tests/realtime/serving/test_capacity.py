@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from engines.graphs import EncoderGraph
 from realtime.config.sharing import SharingSettings
-from realtime.serving.capacity import LoadMeter, MeasuredCost, admit, list_limits, smallest_encode_ms
+from realtime.serving.capacity import LoadCounts, LoadMeter, MeasuredCost, admit, list_limits, smallest_encode_ms
 from realtime.serving.lane_statistics import LaneStatistics
 
 SECOND = 1_000_000_000
@@ -47,14 +47,46 @@ def test_the_time_of_the_smallest_side_follows_from_that_of_others():
     assert smallest_encode_ms(LaneStatistics({}, {}, 0, {}, (), {}), (256,)) is None
 
 
+def counts(at_s, cpu_s, engine_s=0.0, decodes=0, received=0, tracked=0, wearers=2):
+    return LoadCounts(*(round(each * SECOND) for each in (at_s, cpu_s, engine_s)), decodes, received, tracked, wearers)
+
+
 def test_a_wearer_s_cores_are_measured_without_the_engine_s():
     meter = LoadMeter()
-    meter.observe(0, 0, 0, 0, 2)
+    meter.observe(counts(0, 0))
     assert meter.wearer_cores is None
-    meter.observe(2 * SECOND, 3 * SECOND, SECOND, 30, 2)  # the window is not over
+    meter.observe(counts(2, 3, 1, 30, 60, 60))  # the window is not over
     assert meter.wearer_cores is None
-    meter.observe(10 * SECOND, 10 * SECOND, 4 * SECOND, 200, 2)
+    meter.observe(counts(10, 10, 4, 200, 300, 300))
     assert meter.wearer_cores == pytest.approx(0.3)
     assert meter.decode_hz == pytest.approx(10.0)
-    meter.observe(20 * SECOND, 30 * SECOND, 4 * SECOND, 200, 3)  # one more has come: starting costs more
+    meter.observe(counts(20, 30, 4, 200, 900, 900, wearers=3))  # one more has come: starting costs more
     assert meter.wearer_cores == pytest.approx(0.3)
+    meter.observe(counts(30, 40, 4, 200, 1350, 900, wearers=3))  # nothing was tracked
+    assert meter.wearer_cores == pytest.approx(0.3)
+
+
+@given(st.integers(1, 16), st.floats(1, 120), st.floats(0.01, 1), st.floats(0.001, 0.1), st.integers(0, 4))
+def test_fits_is_the_same_however_few_of_the_frames_are_tracked(wearers, fps, share, frame_s, decodes):
+    def measure(tracked_share):
+        meter, seconds = LoadMeter(), 1000
+        received = round(fps * seconds) * wearers
+        tracked = max(1, round(received * tracked_share))
+        cpu_s, served = tracked * frame_s, tracked * decodes
+        meter.observe(counts(0, 0, wearers=wearers))
+        meter.observe(counts(seconds, cpu_s, 0, served, received, tracked, wearers))
+        return meter.wearer_cores, meter.decode_hz
+
+    cores, hz = measure(1)
+    starved_cores, starved_hz = measure(share)
+    assert starved_cores == pytest.approx(cores, rel=1e-6)
+    assert starved_hz == pytest.approx(hz)
+
+
+@pytest.mark.parametrize(("tracked_hz", "cpu_s_each"), [(15, 0.6), (7.5, 0.3), (1.5, 0.06)])
+def test_no_more_fit_where_wearers_get_less(tracked_hz, cpu_s_each):
+    meter, wearers = LoadMeter(), 8
+    meter.observe(counts(0, 0, wearers=wearers))
+    meter.observe(counts(10, 10 * cpu_s_each * wearers, 0, 0, 150 * wearers, round(10 * tracked_hz * wearers), wearers))
+    cost = MeasuredCost(None, wearer_cores=meter.wearer_cores, cores=4)
+    assert admit(wearers, cost, SharingSettings()).fits == 4

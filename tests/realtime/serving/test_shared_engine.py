@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from engines import EngineClosed, EngineError, Prompt, PromptError
 from engines.fake import open_fake
-from realtime.serving import shared_engine
+from realtime.config.sharing import SharingSettings
+from realtime.serving import engine_lane, shared_engine
 from realtime.serving.batch_costs import TRIALS
 from realtime.serving.shared_engine import SharedEngine, StreamTaken
 from tests.realtime.waiting import eventually
@@ -127,7 +128,8 @@ def hold(fake, client, number=0):
     return future
 
 
-def test_what_waits_together_is_encoded_together_once_that_pays():
+def test_what_waits_together_is_encoded_together_once_that_pays(monkeypatch):
+    monkeypatch.setattr(shared_engine, "SETTLE_S", 0.0)
     encoder, decoder = open_fake()
     fake = BatchingFake(encoder)
     engine = SharedEngine(fake, decoder)
@@ -256,6 +258,33 @@ def test_the_encoder_never_blocks_the_decoder():
     engine.close()
 
 
+def test_no_graph_of_a_batch_is_compiled_in_the_first_half_minute(monkeypatch):
+    """Each takes seconds of a core, while the graphs that every mask needs are compiled, too."""
+    at_ns = [10**9]
+    monkeypatch.setattr(engine_lane, "now_ns", lambda: at_ns[0])
+    encoder, decoder = open_fake()
+    fake = BatchingFake(encoder)
+    engine = SharedEngine(fake, decoder, settings=SharingSettings(encode_wait_ms=0))  # the clock stands
+    clients = [engine.open_client(str(index)) for index in range(3)]
+
+    def wait_together():
+        held = hold(fake, clients[0])
+        others = [start(client[0].encode, picture_of(1)[0]) for client in clients[1:]]
+        eventually(lambda: engine._encoding._scheduler.waiting_count == 2)
+        fake.gate.set()
+        for future in (held, *others):
+            future.result(60)
+
+    wait_together()
+    at_ns[0] += round((shared_engine.SETTLE_S - 0.1) * 1e9)
+    wait_together()
+    assert fake.prepared == []
+    at_ns[0] += 10**9
+    wait_together()
+    eventually(lambda: fake.prepared == [("x", 2)])
+    engine.close()
+
+
 def test_health_says_how_the_engine_is_shared(shared):
     client = shared.open_client("a")
     ask(client, 1)
@@ -278,6 +307,7 @@ def test_only_wearers_who_send_frames_bear_the_measured_cost(shared, monkeypatch
     shared.set_sending("0", True)
     shared.set_sending("not open", True)
     assert shared.measure_cost().wearer_cores is None
+    shared.count_frames(150, 150)
     at_ns[0], cpu_ns[0] = at_ns[0] + 10 * 10**9, 4 * 10**9
     assert shared.measure_cost().wearer_cores == pytest.approx(0.4)
     shared.set_sending("0", False)
@@ -285,6 +315,18 @@ def test_only_wearers_who_send_frames_bear_the_measured_cost(shared, monkeypatch
     shared.measure_cost()
     at_ns[0] += 10 * 10**9
     assert shared.measure_cost().wearer_cores == pytest.approx(0.4)  # none was measured since
+
+
+def test_wearers_whose_frames_are_left_out_do_not_look_cheap(shared, monkeypatch):
+    at_ns, cpu_ns = [10**9], [0]
+    monkeypatch.setattr(shared_engine, "now_ns", lambda: at_ns[0])
+    monkeypatch.setattr(shared_engine.time, "process_time_ns", lambda: cpu_ns[0])
+    shared.open_client("a")
+    shared.set_sending("a", True)
+    shared.measure_cost()
+    shared.count_frames(150, 30)  # a fifth of them
+    at_ns[0], cpu_ns[0] = at_ns[0] + 10 * 10**9, 10**9
+    assert shared.measure_cost().wearer_cores == pytest.approx(0.5)
 
 
 def test_sessions_that_ask_for_an_overload_have_it_measured_once_a_second(shared, monkeypatch):
