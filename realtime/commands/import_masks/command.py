@@ -31,7 +31,9 @@ def import_masks(file: Path, recording: RecordingReader, *, should_add: bool = F
     images = {image.id: image for image in dataset.images}
     if len(images) < len(dataset.images):
         raise AnnotationError(f"{file}: two pictures have the same id")
-    frames, last_object = _read_frames(recording, editor, {find_frame_number(image) for image in images.values()})
+    frames, last_object, recognized = _read_frames(
+        recording, editor, {find_frame_number(image) for image in images.values()}
+    )
     counts = Counter(each.image_id for each in dataset.annotations)
     matcher = AnnotationMatcher(frames, last_object, counts, report, should_add=should_add)
     unique = Counter(each.id for each in dataset.annotations)
@@ -53,7 +55,7 @@ def import_masks(file: Path, recording: RecordingReader, *, should_add: bool = F
             events.append(event)
     if events:
         editor.correct(events)
-    report.named = _save_names(editor, named)
+    report.named = _save_names(editor, named, recognized)
     return report
 
 
@@ -65,12 +67,15 @@ def _read_yolo(file: Path, recording: RecordingReader) -> DatasetFields:
     return read_yolo(file, find_sizes)
 
 
-def _save_names(editor: ReviewEditor, named: Mapping[int, str]) -> int:
-    """Name the objects by their categories; `object` is that of objects without a name."""
+def _save_names(editor: ReviewEditor, named: Mapping[int, str], recognized: Mapping[int, Set[str]]) -> int:
+    """Name the objects by their categories; `object` is that of objects without a name.
+
+    recognized: what the run took objects for, by which exports name those that nobody named. That is no answer.
+    """
     count, labels = 0, editor.labels
     for object_id, name in named.items():
         label = labels.get_label(object_id)
-        if name in ("", "object", label.text):
+        if name in ("", "object", label.text) or (not label.text and name in recognized.get(object_id, ())):
             continue
         try:
             count += editor.set_label(object_id, ObjectLabel(" ".join(name.split()), label.keep))
@@ -81,19 +86,21 @@ def _save_names(editor: ReviewEditor, named: Mapping[int, str]) -> int:
 
 def _read_frames(
     recording: RecordingReader, editor: ReviewEditor, numbers: set[int]
-) -> tuple[dict[int, FrameMasks], int]:
-    """Read the masks in force in frames of these numbers, and the highest number of an object."""
-    corrections, frames = CorrectedMasks(editor.state), {}
+) -> tuple[dict[int, FrameMasks], int, dict[int, set[str]]]:
+    """Read the masks in force in frames of these numbers, the highest number of an object, and recognized names."""
+    corrections, frames, names = CorrectedMasks(editor.state), {}, dict[int, set[str]]()
     last = max((event.object for event in editor.state.events if isinstance(event, CorrectionEvent)), default=0)
     for number, (packed, event) in enumerate(pair_frames(recording), 1):
         last = max(last, event.object if event is not None else 0)
+        if event is not None and event.recognized:
+            names.setdefault(event.object, set()).add(event.recognized)
         if number in numbers:
             masks = {each.object: each.unpack() for each in editor.state.find_masks(packed.key).values()}
             if event is not None and event.object not in masks and event.shows_object:
                 recorded = corrections.read_message(recording, event).mask
                 masks |= {} if recorded is None else {event.object: recorded}
             frames[number] = FrameMasks(packed.key, _find_size(packed, event), masks)
-    return frames, last
+    return frames, last, names
 
 
 def _find_size(packed: Any, event: MaskEvent | None) -> tuple[int, int]:

@@ -79,6 +79,22 @@ def test_only_what_was_changed_comes_back(
     assert editor.state.masks == {}  # both masks at once
 
 
+def test_a_name_that_nobody_gave_comes_back_as_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What the run recognized names the category; brought back unchanged it is no answer of the user."""
+    path = record(tmp_path, recognized="cup")
+    dataset = export(path)
+    assert [each["name"] for each in dataset["categories"]] == ["cup"]
+    capsys.readouterr()
+    assert bring_back(path, dataset) == 0
+    assert "0 objects named" in capsys.readouterr().out
+    assert not load_labels(path).objects
+    dataset["categories"][0]["name"] = "mug"
+    assert bring_back(path, dataset) == 0
+    dataset["categories"][0]["name"] = "cup"  # from "mug", which a user gave, that is a change
+    assert bring_back(path, dataset) == 0
+    assert load_labels(path).get_label(1).text == "cup"
+
+
 def test_what_does_not_fit_is_named_and_the_rest_comes_back(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     dataset = export(path)
     images, annotations = dataset["images"], dataset["annotations"]

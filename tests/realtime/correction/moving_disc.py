@@ -42,9 +42,9 @@ def draw(number: int) -> Image:
     return np.ascontiguousarray(image)
 
 
-def record(folder: Path) -> Path:
+def record(folder: Path, recognized: str = "") -> Path:
     """Record frames without an object, with object 1, and without one again."""
-    shown = [*run(FIRST, None), *run(COUNT, 1, confidence=0.5), *run(8, None)]
+    shown = [*run(FIRST, None), *run(COUNT, 1, confidence=0.5, recognized=recognized), *run(8, None)]
     return object_recordings.record(folder / "disc.mcap", shown, draw=draw)
 
 
