@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 
+from engines import Floats
 from realtime.tracking.dwell.mask_points import compute_iou
+from realtime.tracking.dwell.settings import DwellSettings
 from realtime.tracking.gaze.estimate import GazeEstimate
 from realtime.tracking.mask_decoding import is_inside
 from realtime.tracking.motion.optical_flow import FlowHistory
 from realtime.tracking.motion_segmentation import Segmentation, SegmentationSettings, segment_at_point
 from realtime.tracking.tracked_mask import TrackedMask
-from realtime.types import Frame, FrameRef, GazeRef, KeyframeRef, MaskResult, State, TimingNs
+from realtime.types import Frame, FrameRef, GazeRef, KeyframeRef, Mask, MaskResult, State, TimingNs
 
 NO_OBJECT = 0
 """Id of a mask that belongs to no known object."""
@@ -21,15 +24,30 @@ CHECK_EVERY = 3
 """Frames; a check costs as much as a preview."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Guess:
+    """A preview that was shown.
+
+    index: of the frame that its mask is of. mask: (h, w) on the working grid, 1 inside. gazed_ns: when the gaze was on
+    it last.
+    """
+
+    index: int
+    mask: Floats
+    result: MaskResult
+    gazed_ns: int
+
+
 class MaskPreviewer:
     """Replaces the result of a frame by a preview where that is the better guess. One thread."""
 
     def __init__(
-        self, clock_ns: Callable[[], int], settings: SegmentationSettings, motion: FlowHistory, switch_s: float
+        self, clock_ns: Callable[[], int], settings: SegmentationSettings, motion: FlowHistory, dwell: DwellSettings
     ) -> None:
-        """switch_s: dwell on another object before it replaces the shown one."""
+        """dwell: how long the gaze must be on another object before that is shown, and off one before it is lost."""
         self._clock_ns, self._settings, self._motion = clock_ns, settings, motion
-        self._switch_ns = round(switch_s * 1e9)
+        self._switch_ns, self._lost_ns = round(dwell.switch_s * 1e9), round(dwell.lost_s * 1e9)
+        self._guess: _Guess | None = None
         self._is_shown = self._is_contradicted = False  # in the last frame; at the last check
         self._held_since_ns: int | None = None
 
@@ -55,8 +73,10 @@ class MaskPreviewer:
         elif self._held_since_ns is None:
             self._held_since_ns = now_ns
         was_shown, self._is_shown = self._is_shown, False
-        if not self._settings.enabled or estimate is None or not estimate.is_steady:
+        if not self._settings.enabled or estimate is None:
             return None
+        if not estimate.is_steady:
+            return self._carry_guess(frame, estimate, now_ns) if was_shown and state == "lost" else None
         is_missing = self._is_missing(state, now_ns, is_decoded=is_decoded and not was_shown)
         if not is_inside(estimate.point_px, frame) or not (is_missing or self._should_check(frame, shown, state)):
             return None
@@ -68,7 +88,31 @@ class MaskPreviewer:
             if not self._is_contradicted:
                 return None
         self._is_shown = True
-        return self._to_result(frame, estimate, found, (begin_ns, self._clock_ns()))
+        result = self._to_result(frame, estimate, found, (begin_ns, self._clock_ns()))
+        self._guess = _Guess(frame.index, found.mask.astype(np.float32), result, now_ns)
+        return result
+
+    def _carry_guess(self, frame: Frame, estimate: GazeEstimate, now_ns: int) -> MaskResult | None:
+        """Carry the last preview through a blink or a saccade, as masks of the model are; None where that is too long.
+
+        Else the first mask after a cut would vanish with the next blink, and come back only after it.
+        """
+        guess = self._guess
+        chain = self._motion.chain(guess.index) if guess is not None else None
+        if guess is None or chain is None or now_ns - guess.gazed_ns > self._lost_ns:
+            return None
+        self._is_shown = True
+        begin_ns = self._clock_ns()
+        mask = chain.warp(guess.mask)
+        sample, times = estimate.sample, (begin_ns, self._clock_ns())
+        result = replace(
+            guess.result, frame=FrameRef.of(frame), keyframe=KeyframeRef(frame.index, frame.timestamp), state="held",
+            gaze=GazeRef(sample.timestamp, *estimate.point_px, sample.confidence, estimate.radius_px),
+            mask=_upsample_mask(mask, frame.size), captured_ns=frame.captured_ns,
+            timing_ns=TimingNs(sample.received_ns, frame.received_ns, *times),
+        )  # fmt: skip
+        self._guess = replace(guess, index=frame.index, mask=mask, result=result)
+        return result
 
     def _is_missing(self, state: State, now_ns: int, *, is_decoded: bool) -> bool:
         """Return whether the fixated object has no mask of a keyframe, neither shown nor about to be."""
@@ -99,7 +143,7 @@ class MaskPreviewer:
         self, frame: Frame, estimate: GazeEstimate, found: Segmentation, made_ns: tuple[int, int]
     ) -> MaskResult:
         sample, use = estimate.sample, self._settings
-        mask = cv2.resize(found.mask.astype(np.float32), frame.size, interpolation=cv2.INTER_LINEAR) > 0.5
+        mask = _upsample_mask(found.mask.astype(np.float32), frame.size)
         return MaskResult(
             frame=FrameRef.of(frame),
             keyframe=KeyframeRef(frame.index, frame.timestamp),
@@ -109,8 +153,13 @@ class MaskPreviewer:
             state="preview",
             score=0.0,
             confidence=use.motion_confidence if found.is_moving else use.colour_confidence,
-            mask=np.asarray(mask),
+            mask=mask,
             timing_ns=TimingNs(sample.received_ns, frame.received_ns, *made_ns),
             captured_ns=frame.captured_ns,
             method="motion" if found.is_moving else "colour",
         )
+
+
+def _upsample_mask(mask: Floats, size: tuple[int, int]) -> Mask:
+    """Upsample a mask, 1 inside, to a frame's (width, height)."""
+    return np.asarray(cv2.resize(mask, size, interpolation=cv2.INTER_LINEAR) > 0.5)

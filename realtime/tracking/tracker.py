@@ -80,7 +80,7 @@ class Tracker:
         self._carrier = MaskCarrier(self._motion, use.carry)
         self._refiner = MaskRefiner(clock_ns, use.clean, use.frame_share, hurry=not frame_time)
         self._shown = ShownMask(clock_ns, use, self._motion, self._refiner)
-        self._previewer = MaskPreviewer(clock_ns, use.preview, self._motion, use.dwell.switch_s)
+        self._previewer = MaskPreviewer(clock_ns, use.preview, self._motion, use.dwell)
         self._confirmer = ObjectConfirmer(use.dwell.confirm_s)
         self._corrector = MaskCorrector(self._prompter, self._motion)
         self._overrides = UserOverrides()

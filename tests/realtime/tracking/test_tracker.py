@@ -303,7 +303,7 @@ def test_a_carried_mask_that_has_left_the_moving_object_is_replaced(is_lost, is_
     world = World(age=12)
     world.run(20)
     tracker = world.tracker
-    previewer = MaskPreviewer(tracker._clock_ns, SegmentationSettings(), tracker._motion, switch_s=0.12)
+    previewer = MaskPreviewer(tracker._clock_ns, SegmentationSettings(), tracker._motion, DwellSettings())
     made = []
     for index, track in world.play(3):
         shown = tracker._shown.mask
@@ -329,6 +329,27 @@ def test_no_preview_without_a_fixation_in_the_picture_or_while_the_user_holds_th
         world.tracker.hold(True)
     where = (-50.0, 900.0) if kind == "outside" else None
     results = [track.result for _, track in world.play(12, gaze=kind != "blink", gaze_at=where)]
+    assert not any(result is not None and result.is_guess for result in results)
+
+
+def test_a_preview_is_carried_through_a_blink_but_no_longer_than_an_object_would_be():
+    world = World(age=200, preview=True)
+    assert world.run(12).method == "motion"
+    blink = [(index, track.result) for index, track in world.play(20, gaze=False)]
+    carried = [(index, result) for index, result in blink if result is not None and result.is_guess]
+    assert [result.state for _, result in carried] == ["held"] * len(carried)
+    assert np.mean([overlap(world, index, result) for index, result in carried]) > 0.7
+    assert all(result.frame.index == index for index, result in carried)
+    lost_s = DwellSettings().lost_s
+    assert len(carried) / FPS == pytest.approx(lost_s, abs=3 / FPS)
+    assert world.run(3).state == "preview"
+
+
+def test_a_preview_is_not_carried_across_a_cut():
+    world = World(age=200, preview=True)
+    world.run(12)
+    other = cv2.GaussianBlur(np.random.default_rng(1).integers(0, 255, (240, 320, 3), np.uint8), (0, 0), 3)
+    results = [track.result for _, track in world.play(4, gaze=False, image=other)]
     assert not any(result is not None and result.is_guess for result in results)
 
 
