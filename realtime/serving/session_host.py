@@ -71,9 +71,10 @@ class SessionHost:
         """Begin to publish `health`, and to stop sessions that have ended."""
         self._thread.start()
 
-    def open_session(self, config: RunConfig) -> None:
+    def open_session(self, config: RunConfig, *, is_admitted: bool = False) -> None:
         """Open a session, which starts on threads of its own.
 
+        is_admitted: another host has run it, so that it is not refused.
         Raises `SessionRefused` where the engine is too slow for one more, `SettingsError` where it cannot run beside
         the others, and the errors of its inputs and outputs.
         """
@@ -85,7 +86,7 @@ class SessionHost:
             if self._stopping.is_set():
                 raise SessionRefused("the host is stopping")
             admission = self._engine.share.admit(len(self._names))
-            if not admission.is_admitted:
+            if not (is_admitted or admission.is_admitted):
                 raise SessionRefused(f"the host has no room for one more: {admission.reason}")
             self._names[stream] = config
         try:

@@ -77,7 +77,7 @@ class EngineHost:
     def open(self, order: SessionOrder) -> str:
         """Open a session, in place of one of its name, and return where it is published."""
         self.close(order.stream)
-        self._host.open_session(order.config)
+        self._host.open_session(order.config, is_admitted=order.is_admitted)
         if order.is_requested:
             with self._lock:
                 self._orders[order.stream] = order

@@ -25,13 +25,15 @@ class SessionOrder:
 
     is_exclusive: its source lets one host read at a time, such as a camera, so that a move has to end it before it
     begins elsewhere. is_requested: it was opened by a request, so that its host alone knows it when the directory is
-    restarted.
+    restarted. is_admitted: it has run, and is not refused any more: where its host dies, it runs on another one that is
+    full, and all of that host get less, rather than not at all.
     """
 
     stream: str
     config: RunConfig
     is_exclusive: bool = False
     is_requested: bool = False
+    is_admitted: bool = False
 
     @classmethod
     def of(cls, config: RunConfig, *, is_requested: bool = False) -> SessionOrder:

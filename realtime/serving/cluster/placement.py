@@ -93,9 +93,18 @@ class Placement:
             raise self._explain_full(stream, cost)
         return best
 
-    def place(self, stream: str) -> str:
-        """Place a session and return its host; raises `ClusterFull` as `find_host`."""
-        self._hosts[stream] = self.find_host(stream)
+    def place(self, stream: str, *, beyond_capacity: bool = False) -> str:
+        """Place a session and return its host; raises `ClusterFull` as `find_host`.
+
+        beyond_capacity: where no host has room, it goes to the one that is then loaded least.
+        """
+        try:
+            self._hosts[stream] = self.find_host(stream)
+        except ClusterFull:
+            usable = [host for host in self._open_hosts() if self._capacities[host] > 0]
+            if not (beyond_capacity and usable):
+                raise
+            self._hosts[stream] = self._least_loaded(self.cost_of(stream), usable)
         return self._hosts[stream]
 
     def move(self, stream: str, host: str) -> None:
@@ -146,7 +155,10 @@ class Placement:
     def _choose(self, cost: float, hosts: Iterable[str]) -> str | None:
         """Choose the host that a session would load least."""
         fitting = [host for host in hosts if self._capacities[host] > 0 and cost <= self._room(host) + TOLERANCE]
-        return min(fitting, key=lambda host: ((self.load_of(host) + cost) / self._capacities[host], host), default=None)
+        return self._least_loaded(cost, fitting) if fitting else None
+
+    def _least_loaded(self, cost: float, hosts: Iterable[str]) -> str:
+        return min(hosts, key=lambda host: ((self.load_of(host) + cost) / self._capacities[host], host))
 
     def _explain_full(self, stream: str, cost: float) -> ClusterFull:
         hosts = self._open_hosts()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
+from dataclasses import replace
 
 from realtime.serving.cluster.placement import ClusterFull, Placement
 from realtime.serving.cluster.stream_directory import StreamDirectory
@@ -37,14 +38,14 @@ class SessionMover:
         return statistics.fmean(measured or expected or [0.0])
 
     def place(self, session: SupervisedSession, now_s: float) -> None:
-        """Open a session on the host that is then loaded least; one that no host has room for waits."""
+        """Open a session on the host that is then loaded least; a new one that no host has room for waits."""
         stream = session.order.stream
         if now_s < session.retry_s:
             return
         if not self.placement.cost_of(stream):
             self.placement.set_cost(stream, self.expect_cost())
         try:
-            name = self.placement.place(stream)
+            name = self.placement.place(stream, beyond_capacity=session.order.is_admitted)
         except ClusterFull as full:
             session.reason = str(full)
             return
@@ -87,6 +88,7 @@ class SessionMover:
         """Record that a session runs where it is published."""
         session.state, session.reason, session.failure = "running", "", ""
         session.endpoint, session.settled_s = endpoint, now_s
+        session.order = replace(session.order, is_admitted=True)
 
     def wait(self, session: SupervisedSession, reason: str, retry_s: float) -> None:
         """Let a session wait until it is placed."""

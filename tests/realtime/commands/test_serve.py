@@ -14,6 +14,7 @@ from realtime import MaskSubscriber
 from realtime.commands.main import main
 from realtime.comms.directory_client import DirectoryClient
 from realtime.errors import RequestTimeout
+from tests.faults.observed_run import find_free_port
 from tests.realtime import scene
 from tests.realtime.waiting import PATIENCE_S, eventually
 
@@ -59,6 +60,45 @@ def test_a_host_serves_its_sessions_until_it_is_interrupted(tmp_path):
     assert last["state"] == "stopping"
     assert last["sessions"].keys() == wearers.keys()
     assert (last["sessions"]["carl"], last["engine"]["backend"]) == ("failed", "fake")
+
+
+def test_a_killed_host_leaves_its_ports_and_a_second_one_is_told_that_they_are_in_use(tmp_path):
+    clip, trace = scene.write_clip(tmp_path, 48)
+    publish, requests = (f"tcp://127.0.0.1:{find_free_port()}" for _ in range(2))
+    file = tmp_path / "room.toml"
+    file.write_text(
+        f'engine.backend = "fake"\npublish.endpoint = "{publish}"\nrequests = "{requests}"\n'
+        '[[session]]\nstream = "anna"\n'
+        f"source = {json.dumps(f'file:{clip}?loop=1')}\ngaze = {json.dumps(f'trace:{trace}')}\n"
+    )
+
+    def start():
+        return subprocess.Popen(
+            [sys.executable, "-m", "realtime", "serve", str(file)],
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+
+    def is_publishing():
+        with MaskSubscriber(publish, stream="anna") as subscriber:
+            return subscriber.newest(timeout_s=1) is not None
+
+    with start() as first:
+        try:
+            eventually(is_publishing, "masks")
+            with start() as second:
+                _, said = second.communicate(timeout=PATIENCE_S)
+            assert second.returncode == 2
+            assert said.splitlines()[-1].startswith(f"gazecast: cannot listen on {publish}: the port is in use; stop")
+        finally:
+            first.kill()
+    with start() as third:
+        try:
+            eventually(is_publishing, "masks of the next host")
+            assert third.poll() is None
+            third.send_signal(signal.SIGTERM)
+            assert third.wait(PATIENCE_S) == 0
+        finally:
+            third.kill()
 
 
 def test_a_host_that_cannot_start_says_only_why(tmp_path, capsys):

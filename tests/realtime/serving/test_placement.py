@@ -124,6 +124,18 @@ def test_a_refusal_names_what_is_missing():
         placement.place("v")
 
 
+def test_what_has_run_goes_beyond_capacity_to_the_host_that_is_loaded_least():
+    placement = make({"a": 1.0, "b": 1.0, "c": 0.0}, {"s": 0.9, "t": 0.6, "u": 0.5})
+    assert (placement.place("s", beyond_capacity=True), placement.place("t")) == ("a", "b")
+    with pytest.raises(ClusterFull):
+        placement.place("u")
+    assert placement.place("u", beyond_capacity=True) == "b"
+    placement.set_draining("a", True)
+    placement.set_draining("b", True)
+    with pytest.raises(ClusterFull):  # nobody is there
+        placement.place("u", beyond_capacity=True)
+
+
 def test_unknown_hosts_are_refused_and_odd_figures_count_as_none():
     placement = make({"a": math.nan, "b": 1.0}, {"s": math.inf})
     with pytest.raises(ClusterError, match="no host 'c'; known: a, b"):

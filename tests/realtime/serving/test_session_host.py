@@ -169,6 +169,26 @@ def test_sessions_are_opened_listed_and_closed_by_requests(opened, clips):
         assert requester.sessions() == []
 
 
+def test_sessions_that_come_and_go_leave_no_thread_and_no_file_open(opened, clips):
+    descriptors = Path("/proc/self/fd")
+
+    def count_open() -> tuple[int, int]:
+        return threading.active_count(), len(list(descriptors.iterdir())) if descriptors.exists() else 0
+
+    opened.open(**clips["ben"])
+    with Requester(opened.requests.endpoint) as client, MaskSubscriber(opened.endpoint, stream="anna") as subscriber:
+        for number in range(20):
+            client.open_session(**clips["anna"])
+            if not number:
+                receive(subscriber, 1)
+            client.close_session("anna")
+            if not number:
+                threads, files = count_open()
+    eventually(lambda: count_open()[0] <= threads, "the end of all threads")
+    assert count_open()[1] <= files
+    assert [each.stream for each in opened.host.list_streams()] == ["ben"]
+
+
 def test_a_request_is_answered_by_the_session_of_its_stream(opened, clips):
     for settings in clips.values():
         opened.open(**settings)

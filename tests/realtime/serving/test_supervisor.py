@@ -186,18 +186,27 @@ def test_a_host_that_hangs_loses_its_sessions_and_closes_them_when_it_is_back():
 
 
 def test_what_has_no_room_waits_with_the_reason_until_there_is():
-    cluster = Cluster(hosts=2, sessions=4, capacity=0.2)
+    cluster = Cluster(hosts=2, sessions=5, capacity=0.2)
     cluster.run(1)
-    cluster.hosts["a"].kill()
-    cluster.run(1)
-    waiting = cluster.supervisor.describe_hosts()["waiting"]
-    assert len(waiting) == 2
-    assert all("1 hosts hold 2 of its cost" in reason for reason in waiting.values())
+    (reason,) = cluster.supervisor.describe_hosts()["waiting"].values()
+    assert "2 hosts hold 4 of its cost" in reason
     with pytest.raises(ClusterFull):
         cluster.supervisor.add_session(SessionOrder("new", CONFIG))
-    cluster.hosts["a"].start()
+    cluster.hosts["a"].capacity = 0.3
     cluster.run(2)
     assert cluster.is_consistent()
+
+
+def test_sessions_of_a_host_that_dies_run_on_a_full_one_where_no_other_has_room():
+    cluster = Cluster(hosts=2, sessions=4, capacity=0.2)
+    cluster.run(1)
+    assert counts(cluster) == {"a": 2, "b": 2}
+    cluster.hosts["a"].kill()
+    cluster.run(1)
+    assert len(cluster.hosts["b"].sessions) == 4
+    assert cluster.supervisor.describe_hosts()["waiting"] == {}
+    with pytest.raises(ClusterFull):
+        cluster.supervisor.add_session(SessionOrder("new", CONFIG))
 
 
 @pytest.mark.parametrize("exclusive", [(), ("s0", "s2")])
