@@ -35,6 +35,15 @@ class SpeedRecord:
         """Write the speed; where the cache cannot be written, the next run only starts slower."""
         self._update({"ms_per_megapixel": round(ms_per_megapixel, 1)})
 
+    def read_tracking(self) -> float | None:
+        """Read how long the tracker takes for a frame beside this encoder, ms; None where it is not known."""
+        found = self._read().get("tracking_ms")
+        return float(found) if isinstance(found, int | float) and 0 < found < math.inf else None
+
+    def write_tracking(self, tracking_ms: float) -> None:
+        """Write how long the tracker takes for a frame, with a working picture of its usual side."""
+        self._update({"tracking_ms": round(tracking_ms, 1)})
+
     def read_ratios(self, part: str) -> dict[int, float]:
         """Read what larger batches gain: by their size, an item's time over that in the next smaller one.
 

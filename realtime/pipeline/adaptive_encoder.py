@@ -112,6 +112,11 @@ class AdaptiveEncoder:
         """Whether the graphs for votes are compiled, so that a vote takes milliseconds."""
         return self._voting is self._current[1]
 
+    @property
+    def speed(self) -> KnownSpeed:
+        """What is remembered of this machine's speed."""
+        return self._encoder.speed
+
     def encode(self, image: Image) -> Embedding:
         """See `Encoder.encode`."""
         size = image.shape[1], image.shape[0]

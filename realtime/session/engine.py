@@ -18,7 +18,7 @@ from realtime.infra.progress import EngineProgress, ProgressReporter
 from realtime.learning.adapter import check_model, load_adapter
 from realtime.pipeline.adaptive_encoder import AdaptiveEncoder, PreparedDecoder, SidedEncoder
 from realtime.pipeline.engine_watch import FallbackEngine
-from realtime.tracking.motion.optical_flow import SLOW_SIDE_PX, USUAL_SIDE_PX
+from realtime.session.tracking_speed import choose_working_side
 from realtime.tracking.settings import TrackerSettings
 
 
@@ -206,5 +206,4 @@ def resolve_tracker_settings(settings: TrackerSettings, encoder: Encoder) -> Tra
     """Replace automatic settings by those that suit the measured speed, which a recording then repeats."""
     if settings.motion.side_px:
         return settings
-    is_slow = isinstance(encoder, AdaptiveEncoder) and encoder.is_slow
-    return replace(settings, motion=replace(settings.motion, side_px=SLOW_SIDE_PX if is_slow else USUAL_SIDE_PX))
+    return replace(settings, motion=replace(settings.motion, side_px=choose_working_side(encoder)))

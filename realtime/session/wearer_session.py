@@ -10,6 +10,7 @@ from engines import Decoder, Encoder
 from engines.recognition.base import ObjectRecognizer
 from realtime.config.schema import RunConfig, select_recorded_settings, to_toml
 from realtime.errors import RunFailed, SettingsError
+from realtime.infra.clock import now_ns
 from realtime.infra.progress import PreparationStep, ProgressReporter
 from realtime.infra.work_slots import WorkSlots
 from realtime.pipeline.context import PipelineOptions
@@ -19,6 +20,7 @@ from realtime.pipeline.words import MAX_WORD_CHARS, WordRequest, describe_answer
 from realtime.session.engine import apply_adapter, resolve_tracker_settings
 from realtime.session.run_inputs import RunInputs
 from realtime.session.session_outputs import SessionOutputs
+from realtime.session.tracking_speed import record_tracking
 from realtime.tracking.tracker import Tracker
 
 
@@ -83,6 +85,7 @@ class WearerSession:
         self._config, self._inputs, self._outputs = config, inputs, outputs
         self._engine, self._progress = engine, progress
         self._tracker_settings, self._max_fps = config.tracker, max_fps
+        self._encoder: Encoder | None = None
         if config.word:
             outputs.words.put(
                 WordRequest(config.word, reply=lambda answer: progress.show_line(describe_answer(answer)))
@@ -102,6 +105,10 @@ class WearerSession:
 
     def stop(self) -> None:
         """Stop the sources and join the threads, within a second where no source hangs; idempotent."""
+        if self._encoder is not None and not self._inputs.is_faster_than_real_time:
+            measured = self._outputs.metrics.snapshot(now_ns())
+            record_tracking(self._encoder, measured, self._tracker_settings.motion.side_px)
+            self._encoder = None
         self._pipeline.stop()
 
     @property
@@ -168,6 +175,7 @@ class WearerSession:
     def _open_engine(self, size: tuple[int, int] | None) -> tuple[Encoder, Decoder]:
         config, outputs = self._config, self._outputs
         pair = self._engine.open(outputs.calibration_check.check_size(size))
+        self._encoder = pair[0]
         self._tracker_settings = resolve_tracker_settings(config.tracker, pair[0])
         recorded = select_recorded_settings(replace(config, tracker=self._tracker_settings))
         outputs.recording.update_info(config=to_toml(recorded))

@@ -22,8 +22,8 @@ from realtime.tracking.motion.motion_fusion import make_flow_estimator
 from realtime.tracking.setting_checks import check_settings
 from realtime.types import Frame
 
-MIN_SIDE_PX, USUAL_SIDE_PX, SLOW_SIDE_PX = 64, 360, 320
-"""Least side of the working picture, its automatic side, and that of a live run on a slow machine."""
+MIN_SIDE_PX, USUAL_SIDE_PX, SLOW_SIDE_PX, LEAST_SIDE_PX = 64, 360, 320, 280
+"""Least side of the working picture; its automatic side, and those of a live run on slow machines."""
 SPEED_BLOCKS = (6, 4)
 """(columns, rows) of blocks whose motion is compared: an object that fills one counts as much as the whole picture."""
 CHAINED_FRAMES = 4
@@ -36,9 +36,10 @@ class MotionSettings:
     """Settings of the optical flow.
 
     side_px: longest side of the working picture, at least 64; most of a frame's time grows with its square. Of six
-        clips with an encoder of 4 frames, 320 px lose nothing against 360, 288 lose 4 points of J&F and 256 lose 8; a
-        step takes 16, 13 and 10 ms at 360, 320 and 256. 0 is 360, and 320 in a live run whose encoder is measured to
-        be slow, because the tracker then shares full cores with it.
+        clips with an encoder of 3 frames, 320 and 280 px lose 1.5 points of J&F against 360, and 240 lose 1.7; a mask
+        that comes after the next frame loses more. 0 is 360, or in a live run the longest of 360, 320 and 280 at which
+        a frame took at most 22 ms in the run before: 320 where that is not known, and at most that where the encoder is
+        measured to be slow, because the tracker then shares full cores with it.
     ring: number of frames that a chain can reach back.
     still_levels: a picture is still when no block of 8 x 8 working pixels changed by this many grey levels on average;
         compressed video of a still scene stays below 1.

@@ -6,31 +6,15 @@ import pytest
 
 from engines import EngineSettings, ModelError, load
 from realtime.infra.progress import ProgressReporter
-from realtime.pipeline.adaptive_encoder import AdaptiveEncoder
 from realtime.session.engine import open_engine, preload_engine, resolve_tracker_settings
 from realtime.tracking.motion.optical_flow import MotionSettings
 from realtime.tracking.settings import TrackerSettings
 
 
-class MeasuredEncoder(AdaptiveEncoder):
-    """Knows its machine's speed only."""
-
-    def __init__(self, slow: bool) -> None:
-        self.slow = slow
-
-    @property
-    def is_slow(self) -> bool:
-        return self.slow
-
-
-@pytest.mark.parametrize(("slow", "side_px"), [(False, 360), (True, 320)])
-def test_motion_is_measured_on_fewer_pixels_on_a_slow_machine(slow: bool, side_px: int) -> None:
-    assert resolve_tracker_settings(TrackerSettings(), MeasuredEncoder(slow)).motion.side_px == side_px
-
-
 def test_a_chosen_side_stays() -> None:
     chosen = TrackerSettings(motion=MotionSettings(side_px=320))
-    assert resolve_tracker_settings(chosen, MeasuredEncoder(slow=True)) == chosen
+    encoder, _ = load(EngineSettings(backend="fake"), None)
+    assert resolve_tracker_settings(chosen, encoder) == chosen
 
 
 def test_an_engine_without_a_choice_of_sides_has_the_usual_one() -> None:
