@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -29,6 +30,10 @@ CHECKS_TO_PREPARE, CHECKS_TO_PREPARE_AHEAD = 3, 100
 a still picture would get waits until the start is over."""
 CHECKS_TO_PREPARE_CORRECTION = 300
 """Checks in a row that must find the same side in use: most runs are never corrected, and all have a start."""
+
+
+MOST_SLOWDOWN = 2.0
+"""Of what is remembered, by one run: where a machine was crowded or asleep, the next run is not slow for that."""
 
 
 class KnownSpeed(Protocol):
@@ -88,7 +93,8 @@ class AdaptiveEncoder:
         self._encoded: PictureSideControl | None = None
         self._voting: PictureSideControl | None = None
         self._is_preparing = False
-        self._begin(frame_size or LIKELY_SIZE, encoder.speed.read())
+        self._known = encoder.speed.read()
+        self._begin(frame_size or LIKELY_SIZE, self._known)
         if self._current[1].ms_per_megapixel is None:
             self._measure_speed()
 
@@ -181,8 +187,9 @@ class AdaptiveEncoder:
         self._encoder.close()
 
     def _save_speed(self) -> None:
-        if (known := self._current[1].ms_per_megapixel) is not None:
-            self._encoder.speed.write(known)
+        if (measured := self._current[1].ms_per_megapixel) is not None:
+            limit = math.inf if self._known is None else MOST_SLOWDOWN * self._known
+            self._encoder.speed.write(min(measured, limit))
 
     def _measure_speed(self) -> None:
         """Encode a picture twice, the first time to allocate: the first start on a machine."""

@@ -147,6 +147,19 @@ def test_larger_sides_are_compiled_beside_the_run_and_then_used() -> None:
     assert adaptive.side == 512
 
 
+@pytest.mark.parametrize(("measured", "kept"), [(25_000, 1200), (900, 900), (300, 300)])
+def test_one_run_on_a_crowded_machine_makes_the_next_ones_at_most_half_as_fast(
+    measured: float, kept: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder = TimedEncoder(measured, monkeypatch)
+    encoder.speed.known = 600.0
+    adaptive = AdaptiveEncoder(encoder, StubDecoder(), (640, 360))
+    for _ in range(80):  # until the mean is that of these
+        adaptive.encode(FRAME)
+    adaptive.close()
+    assert encoder.speed.known == pytest.approx(kept, rel=0.01)
+
+
 def test_the_next_run_begins_at_the_side_that_was_fast_enough() -> None:
     encoder = StubEncoder()
     adaptive = AdaptiveEncoder(encoder, StubDecoder(), (640, 360))
