@@ -33,9 +33,19 @@ def assign_roles(pictures: Sequence[PictureIdentity]) -> list[Role]:
 
     What is tested stays so, whatever is added, and the same picture has one role under each name. Frames of one
     recording resemble each other; so, with `MIN_RECORDINGS` or more, some recordings are tested as a whole besides.
+    Which pictures decide when to stop may change when there are more: nothing is compared on them later, and so a few
+    pictures are enough for some to do it.
     """
     is_many = len({each.recording for each in pictures if each.recording}) >= MIN_RECORDINGS
-    return [_assign_role(each, is_many) for each in pictures]
+    tested = [_is_tested(each, is_many) for each in pictures]
+    known = {each.content for each, is_tested in zip(pictures, tested, strict=True) if not is_tested}
+    ordered = sorted(known, key=lambda content: _hash("stop", content))
+    count = max(round(len(ordered) / (PARTS - 1)), 1) if len(ordered) > 1 else 0
+    stopping = set(ordered[:count])
+    return [
+        "test" if is_tested else "stop" if each.content in stopping else "train"
+        for each, is_tested in zip(pictures, tested, strict=True)
+    ]
 
 
 def has_learned(adapter: AdapterInfo, picture: PictureIdentity) -> bool:
@@ -43,12 +53,11 @@ def has_learned(adapter: AdapterInfo, picture: PictureIdentity) -> bool:
     return picture.content in adapter.groups or (picture.recording != "" and picture.recording in adapter.groups)
 
 
-def _assign_role(picture: PictureIdentity, is_many: bool) -> Role:
-    if is_many and picture.recording and _draw("recording", picture.recording) == 0:
-        return "test"
-    part = _draw("picture", picture.content)
-    return "test" if part == 0 else "stop" if part == 1 else "train"
+def _is_tested(picture: PictureIdentity, is_many: bool) -> bool:
+    if is_many and picture.recording and _hash("recording", picture.recording) % PARTS == 0:
+        return True
+    return _hash("picture", picture.content) % PARTS == 0
 
 
-def _draw(kind: str, name: str) -> int:
-    return int(hash_texts(["held out", kind, name]), 16) % PARTS
+def _hash(kind: str, name: str) -> int:
+    return int(hash_texts(["held out", kind, name]), 16)

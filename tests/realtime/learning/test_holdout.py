@@ -63,6 +63,13 @@ def test_about_a_fifth_is_tested_and_some_of_many_recordings_as_a_whole():
     assert 2 <= 40 - len(rest) <= 16
 
 
+@given(st.sets(PICTURES.filter(lambda each: not each.recording), min_size=6, max_size=30))
+def test_of_few_pictures_too_some_decide_when_to_stop(pictures):
+    rest = select(list(pictures), "stop", "train")
+    if len(rest) > 1:
+        assert 1 <= len(select(list(pictures), "stop")) <= max(1, len(rest) / 3)
+
+
 def test_an_adapter_that_names_recordings_only_has_learned_from_all_their_frames():
     adapter = AdapterInfo("decoder", "m", groups=("kitchen", "0123"))
     assert has_learned(adapter, PictureIdentity("ffff", "kitchen"))
