@@ -32,9 +32,8 @@ def record_tracking(encoder: Encoder, measured: MetricsSnapshot, side_px: int) -
     tracking = measured.latency_ms.get("track")
     if tracking is not None and measured.rates.get("masks", 0.0) >= MIN_FPS:
         usual_ms, known_ms = tracking["p50"] / _scale(1.0, side_px), encoder.speed.read_tracking()
-        encoder.speed.write_tracking(
-            usual_ms if known_ms is None else (usual_ms + known_ms) / 2
-        )  # speeds vary by hours
+        # A machine is crowded, or asleep, for a while.
+        encoder.speed.write_tracking(usual_ms if known_ms is None else (min(usual_ms, 2 * known_ms) + known_ms) / 2)
 
 
 def _scale(usual_ms: float, side_px: int) -> float:

@@ -73,3 +73,5 @@ def test_one_run_on_a_busy_machine_counts_for_half(tmp_path: Path) -> None:
     for ms in (16.0, 24.0):
         record_tracking(encoder, measured(ms), 360)
     assert encoder.speed.read_tracking() == pytest.approx(20.0)
+    record_tracking(encoder, measured(5000.0), 360)
+    assert encoder.speed.read_tracking() == pytest.approx(30.0)
