@@ -28,8 +28,7 @@ class SpeedRecord:
 
     def read(self) -> float | None:
         """Read the speed; None where it is not known."""
-        found = self._read().get("ms_per_megapixel")
-        return float(found) if isinstance(found, int | float) and 0 < found < math.inf else None
+        return self._read_ms("ms_per_megapixel")
 
     def write(self, ms_per_megapixel: float) -> None:
         """Write the speed; where the cache cannot be written, the next run only starts slower."""
@@ -37,8 +36,7 @@ class SpeedRecord:
 
     def read_tracking(self) -> float | None:
         """Read how long the tracker takes for a frame beside this encoder, ms; None where it is not known."""
-        found = self._read().get("tracking_ms")
-        return float(found) if isinstance(found, int | float) and 0 < found < math.inf else None
+        return self._read_ms("tracking_ms")
 
     def write_tracking(self, tracking_ms: float) -> None:
         """Write how long the tracker takes for a frame, with a working picture of its usual side."""
@@ -59,6 +57,10 @@ class SpeedRecord:
             f"{part}_batches": {str(size): round(ratio, 3) for size, ratio in each.items() if math.isfinite(ratio)}
             for part, each in ratios.items()
         })  # fmt: skip
+
+    def _read_ms(self, name: str) -> float | None:
+        found = self._read().get(name)
+        return float(found) if isinstance(found, int | float) and 0 < found < math.inf else None
 
     def _read(self) -> dict[str, Any]:
         return cache.read_verdict(self._root, NAME, self._key) or {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from engines import Encoder
 from engines.speed import SpeedRecord
 from realtime.infra.metrics import MetricsSnapshot
-from realtime.pipeline.adaptive_encoder import AdaptiveEncoder
+from realtime.pipeline.adaptive_encoder import MOST_SLOWDOWN, AdaptiveEncoder
 from realtime.tracking.motion.optical_flow import LEAST_SIDE_PX, SLOW_SIDE_PX, USUAL_SIDE_PX
 
 LIMIT_MS = 22.0
@@ -20,9 +20,10 @@ def choose_working_side(encoder: Encoder) -> int:
         return USUAL_SIDE_PX
     speed = encoder.speed
     usual_ms = speed.read_tracking() if isinstance(speed, SpeedRecord) else None
-    longest = SLOW_SIDE_PX if encoder.is_slow or usual_ms is None else USUAL_SIDE_PX
-    sides = [side for side in (USUAL_SIDE_PX, SLOW_SIDE_PX, LEAST_SIDE_PX) if side <= longest]
-    return next((side for side in sides if usual_ms is None or _scale(usual_ms, side) <= LIMIT_MS), LEAST_SIDE_PX)
+    if usual_ms is None:
+        return SLOW_SIDE_PX
+    sides = (SLOW_SIDE_PX,) if encoder.is_slow else (USUAL_SIDE_PX, SLOW_SIDE_PX)
+    return next((side for side in sides if _scale(usual_ms, side) <= LIMIT_MS), LEAST_SIDE_PX)
 
 
 def record_tracking(encoder: Encoder, measured: MetricsSnapshot, side_px: int) -> None:
@@ -33,7 +34,9 @@ def record_tracking(encoder: Encoder, measured: MetricsSnapshot, side_px: int) -
     if tracking is not None and measured.rates.get("masks", 0.0) >= MIN_FPS:
         usual_ms, known_ms = tracking["p50"] / _scale(1.0, side_px), encoder.speed.read_tracking()
         # A machine is crowded, or asleep, for a while.
-        encoder.speed.write_tracking(usual_ms if known_ms is None else (min(usual_ms, 2 * known_ms) + known_ms) / 2)
+        if known_ms is not None:
+            usual_ms = (min(usual_ms, MOST_SLOWDOWN * known_ms) + known_ms) / 2
+        encoder.speed.write_tracking(usual_ms)
 
 
 def _scale(usual_ms: float, side_px: int) -> float:

@@ -16,7 +16,7 @@ from realtime.tracking.mask_decoding import is_inside
 from realtime.tracking.motion.optical_flow import FlowHistory
 from realtime.tracking.motion_segmentation import Segmentation, SegmentationSettings, segment_at_point
 from realtime.tracking.tracked_mask import TrackedMask
-from realtime.types import Frame, FrameRef, GazeRef, KeyframeRef, Mask, MaskResult, State, TimingNs
+from realtime.types import Frame, FrameRef, GazeRef, KeyframeRef, MaskResult, State, TimingNs
 
 NO_OBJECT = 0
 """Id of a mask that belongs to no known object."""
@@ -28,13 +28,13 @@ CHECK_EVERY = 3
 class _Guess:
     """A preview that was shown.
 
-    index: of the frame that its mask is of. mask: (h, w) on the working grid, 1 inside. gazed_ns: when the gaze was on
-    it last.
+    index: of the frame that its mask is of. mask: (h, w) on the working grid, 1 inside. is_moving: whether motion shows
+    it. gazed_ns: when the gaze was on it last.
     """
 
     index: int
     mask: Floats
-    result: MaskResult
+    is_moving: bool
     gazed_ns: int
 
 
@@ -88,9 +88,8 @@ class MaskPreviewer:
             if not self._is_contradicted:
                 return None
         self._is_shown = True
-        result = self._to_result(frame, estimate, found, (begin_ns, self._clock_ns()))
-        self._guess = _Guess(frame.index, found.mask.astype(np.float32), result, now_ns)
-        return result
+        self._guess = _Guess(frame.index, found.mask.astype(np.float32), found.is_moving, now_ns)
+        return self._to_result(frame, estimate, self._guess, "preview", (begin_ns, self._clock_ns()))
 
     def _carry_guess(self, frame: Frame, estimate: GazeEstimate, now_ns: int) -> MaskResult | None:
         """Carry the last preview through a blink or a saccade, as masks of the model are; None where that is too long.
@@ -103,16 +102,8 @@ class MaskPreviewer:
             return None
         self._is_shown = True
         begin_ns = self._clock_ns()
-        mask = chain.warp(guess.mask)
-        sample, times = estimate.sample, (begin_ns, self._clock_ns())
-        result = replace(
-            guess.result, frame=FrameRef.of(frame), keyframe=KeyframeRef(frame.index, frame.timestamp), state="held",
-            gaze=GazeRef(sample.timestamp, *estimate.point_px, sample.confidence, estimate.radius_px),
-            mask=_upsample_mask(mask, frame.size), captured_ns=frame.captured_ns,
-            timing_ns=TimingNs(sample.received_ns, frame.received_ns, *times),
-        )  # fmt: skip
-        self._guess = replace(guess, index=frame.index, mask=mask, result=result)
-        return result
+        self._guess = replace(guess, index=frame.index, mask=chain.warp(guess.mask))
+        return self._to_result(frame, estimate, self._guess, "held", (begin_ns, self._clock_ns()))
 
     def _is_missing(self, state: State, now_ns: int, *, is_decoded: bool) -> bool:
         """Return whether the fixated object has no mask of a keyframe, neither shown nor about to be."""
@@ -140,26 +131,21 @@ class MaskPreviewer:
         return segment_at_point(self._motion.lab, displacement, (float(x), float(y)), radius, self._settings)
 
     def _to_result(
-        self, frame: Frame, estimate: GazeEstimate, found: Segmentation, made_ns: tuple[int, int]
+        self, frame: Frame, estimate: GazeEstimate, guess: _Guess, state: State, made_ns: tuple[int, int]
     ) -> MaskResult:
         sample, use = estimate.sample, self._settings
-        mask = _upsample_mask(found.mask.astype(np.float32), frame.size)
+        mask = cv2.resize(guess.mask, frame.size, interpolation=cv2.INTER_LINEAR) > 0.5
         return MaskResult(
             frame=FrameRef.of(frame),
             keyframe=KeyframeRef(frame.index, frame.timestamp),
             gaze=GazeRef(sample.timestamp, *estimate.point_px, sample.confidence, estimate.radius_px),
             carried_ms=0.0,
             object=NO_OBJECT,
-            state="preview",
+            state=state,
             score=0.0,
-            confidence=use.motion_confidence if found.is_moving else use.colour_confidence,
-            mask=mask,
+            confidence=use.motion_confidence if guess.is_moving else use.colour_confidence,
+            mask=np.asarray(mask),
             timing_ns=TimingNs(sample.received_ns, frame.received_ns, *made_ns),
             captured_ns=frame.captured_ns,
-            method="motion" if found.is_moving else "colour",
+            method="motion" if guess.is_moving else "colour",
         )
-
-
-def _upsample_mask(mask: Floats, size: tuple[int, int]) -> Mask:
-    """Upsample a mask, 1 inside, to a frame's (width, height)."""
-    return np.asarray(cv2.resize(mask, size, interpolation=cv2.INTER_LINEAR) > 0.5)

@@ -128,6 +128,16 @@ def hold(fake, client, number=0):
     return future
 
 
+def encode_together(engine, fake, clients):
+    """Let the first client's picture hold the engine until those of all others wait, and encode all."""
+    held = hold(fake, clients[0])
+    others = [start(client[0].encode, picture_of(1)[0]) for client in clients[1:]]
+    eventually(lambda: engine._encoding._scheduler.waiting_count == len(others))
+    fake.gate.set()
+    for future in (held, *others):
+        future.result(60)
+
+
 def test_what_waits_together_is_encoded_together_once_that_pays(monkeypatch):
     monkeypatch.setattr(shared_engine, "SETTLE_S", 0.0)
     encoder, decoder = open_fake()
@@ -136,12 +146,7 @@ def test_what_waits_together_is_encoded_together_once_that_pays(monkeypatch):
     clients = [engine.open_client(str(index)) for index in range(3)]
     for _ in range(TRIALS):
         clients[0][0].encode(picture_of(0)[0])
-    held = hold(fake, clients[0])
-    others = [start(client[0].encode, picture_of(1)[0]) for client in clients[1:]]
-    eventually(lambda: engine._encoding._scheduler.waiting_count == 2)
-    fake.gate.set()
-    for future in (held, *others):
-        future.result(60)
+    encode_together(engine, fake, clients)
     eventually(lambda: ("x", 2) in fake.prepared)  # since two waited at once
     eventually(lambda: engine._encoding._costs.choose_size("x", 2) == 2)
     held = hold(fake, clients[0])
@@ -267,20 +272,12 @@ def test_no_graph_of_a_batch_is_compiled_in_the_first_half_minute(monkeypatch):
     engine = SharedEngine(fake, decoder, settings=SharingSettings(encode_wait_ms=0))  # the clock stands
     clients = [engine.open_client(str(index)) for index in range(3)]
 
-    def wait_together():
-        held = hold(fake, clients[0])
-        others = [start(client[0].encode, picture_of(1)[0]) for client in clients[1:]]
-        eventually(lambda: engine._encoding._scheduler.waiting_count == 2)
-        fake.gate.set()
-        for future in (held, *others):
-            future.result(60)
-
-    wait_together()
+    encode_together(engine, fake, clients)
     at_ns[0] += round((shared_engine.SETTLE_S - 0.1) * 1e9)
-    wait_together()
+    encode_together(engine, fake, clients)
     assert fake.prepared == []
     at_ns[0] += 10**9
-    wait_together()
+    encode_together(engine, fake, clients)
     eventually(lambda: fake.prepared == [("x", 2)])
     engine.close()
 
