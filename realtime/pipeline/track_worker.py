@@ -55,12 +55,11 @@ class TrackWorker:
                 self._use_idle_time(tracker)
 
     def _decode_picture(self, frame: Frame) -> bool:
-        """Decode a picture that is not decoded yet, while others track; False for one that its source has counted."""
+        """Decode a picture that is not decoded yet; False for one that its source has counted."""
         if not isinstance(frame, PendingFrame):
             return True
         try:
-            with self._context.options.work_slots.lend():
-                return frame.image is not None
+            return frame.image is not None
         except SourceError:
             return False
 

@@ -120,8 +120,14 @@ class Placement:
         self._hosts.pop(stream, None)
         self._costs.pop(stream, None)
 
+    def next_relief(self) -> SessionMove | None:
+        """Choose the next session to leave a host that holds more than its capacity; None where none fits elsewhere."""
+        crowded = [host for host in self._open_hosts() if self._room(host) < -TOLERANCE]
+        moves = (self.next_move(host) for host in sorted(crowded, key=self._room))
+        return next((move for move in moves if move is not None), None)
+
     def next_move(self, host: str) -> SessionMove | None:
-        """Choose the next session to leave a host that is drained, the most expensive that fits elsewhere."""
+        """Choose the next session to leave a host, the most expensive that fits elsewhere."""
         targets = [each for each in self._open_hosts() if each != host]
         for stream in self.sort_by_cost(self.streams_of(host)):
             if (target := self._choose(self.cost_of(stream), targets)) is not None:

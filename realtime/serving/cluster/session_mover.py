@@ -6,7 +6,7 @@ import math
 import statistics
 from dataclasses import replace
 
-from realtime.serving.cluster.placement import ClusterFull, Placement
+from realtime.serving.cluster.placement import ClusterFull, Placement, SessionMove
 from realtime.serving.cluster.stream_directory import StreamDirectory
 from realtime.serving.cluster.supervised import SupervisedHost, SupervisedSession, read_last_line
 
@@ -14,6 +14,9 @@ RETRY_S = 1.0
 """The time before a session that failed to open is tried again."""
 FIRST_MASK_S = 2.0
 """How long a moved session stays where it was, until the new host has its first mask."""
+RELIEVE_EVERY_S = 5.0
+"""The time between two looks for a crowded host, which is relieved when it is found so twice: costs are measured over
+seconds, and each move changes them."""
 
 
 class SessionMover:
@@ -29,6 +32,8 @@ class SessionMover:
         self.placement = Placement()
         self.moves = 0
         """How often a session moved while its host lived."""
+        self._relief_s = -math.inf  # the next time to look for a crowded host
+        self._crowded = ""  # the host that was crowded the last time
 
     def expect_cost(self) -> float:
         """Return the mean cost of the sessions that were measured, else what the hosts expect."""
@@ -109,18 +114,34 @@ class SessionMover:
 
     def drain(self, name: str, now_s: float) -> None:
         """Begin the next move from a host that is drained, after the last one is done."""
-        if not self.placement.is_draining(name) or any(each.state == "moving" for each in self.sessions.values()):
+        if self.placement.is_draining(name) and not self._is_moving():
+            self._begin(self.placement.next_move(name), now_s)
+
+    def relieve(self, now_s: float) -> None:
+        """Begin to move one session from a host that holds more than its capacity to one that has room.
+
+        That is how sessions spread again that a full host took over, once the lost one is back. What is within capacity
+        stays: each move costs a wearer a part of a second and its object ids.
+        """
+        if now_s < self._relief_s:
             return
-        move = self.placement.next_move(name)
-        if move is None:
-            return
-        session = self.sessions[move.stream]
-        if session.state != "running" or now_s < session.retry_s:
+        self._relief_s = now_s + RELIEVE_EVERY_S
+        move = self.placement.next_relief()
+        if move is not None and move.source == self._crowded and not self._is_moving():
+            self._begin(move, now_s)
+        self._crowded = "" if move is None else move.source
+
+    def _is_moving(self) -> bool:
+        return any(each.state == "moving" for each in self.sessions.values())
+
+    def _begin(self, move: SessionMove | None, now_s: float) -> None:
+        """Begin a move, unless its session is not to be moved now."""
+        if move is None or (session := self.sessions[move.stream]).state != "running" or now_s < session.retry_s:
             return
         self.placement.move(move.stream, move.target)
-        session.state, session.source, session.endpoint = "moving", name, ""
+        session.state, session.source, session.endpoint = "moving", move.source, ""
         if session.order.is_exclusive:
-            session.closing = self.hosts[name].handle.close(move.stream)
+            session.closing = self.hosts[move.source].handle.close(move.stream)
         else:
             session.opening = self.hosts[move.target].handle.open(session.order)
 

@@ -159,6 +159,7 @@ class ClusterSupervisor:
                 self._mover.advance(session, now_s)
             for name in self._hosts:
                 self._mover.drain(name, now_s)
+            self._mover.relieve(now_s)
 
     def _watch(self, name: str, host: SupervisedHost, now_s: float) -> None:
         if host.handle.is_lost():

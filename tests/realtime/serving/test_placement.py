@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from realtime.errors import ClusterError
-from realtime.serving.cluster.placement import ClusterFull, Placement
+from realtime.serving.cluster.placement import ClusterFull, Placement, SessionMove
 
 COSTS = st.floats(0.05, 0.6)
 HOSTS = st.dictionaries(st.sampled_from("abcdefgh"), st.floats(0.2, 4.0), min_size=1)
@@ -134,6 +134,21 @@ def test_what_has_run_goes_beyond_capacity_to_the_host_that_is_loaded_least():
     placement.set_draining("b", True)
     with pytest.raises(ClusterFull):  # nobody is there
         placement.place("u", beyond_capacity=True)
+
+
+def test_a_crowded_host_is_relieved_until_it_is_within_its_capacity():
+    placement = make({"a": 1.0}, {"s": 0.5, "t": 0.4, "u": 0.3, "v": 0.2})
+    for stream in "stuv":
+        placement.place(stream, beyond_capacity=True)
+    assert placement.next_relief() is None  # there is no other host
+    placement.set_host("b", 0.45)
+    moves = []
+    while (move := placement.next_relief()) is not None:
+        placement.move(move.stream, move.target)
+        moves.append(move)
+    assert moves == [SessionMove("t", "a", "b")]  # the largest that fits, and no more than is needed
+    placement.set_draining("b", True)
+    assert placement.next_relief() is None
 
 
 def test_unknown_hosts_are_refused_and_odd_figures_count_as_none():

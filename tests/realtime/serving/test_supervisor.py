@@ -209,6 +209,21 @@ def test_sessions_of_a_host_that_dies_run_on_a_full_one_where_no_other_has_room(
         cluster.supervisor.add_session(SessionOrder("new", CONFIG))
 
 
+def test_sessions_spread_again_when_a_lost_host_is_back_as_far_as_one_holds_too_much():
+    cluster = Cluster(hosts=2, sessions=4, capacity=0.31)  # three of 0.1
+    cluster.run(1)
+    cluster.hosts["a"].kill()
+    cluster.run(10)
+    assert counts(cluster) == {"a": 0, "b": 4}
+    cluster.hosts["a"].start()
+    cluster.run(4)
+    assert counts(cluster) == {"a": 0, "b": 4}  # it may be lost again
+    cluster.run(20)
+    assert counts(cluster) == {"a": 1, "b": 3}
+    assert cluster.is_consistent()
+    assert cluster.supervisor.moves == 1
+
+
 @pytest.mark.parametrize("exclusive", [(), ("s0", "s2")])
 def test_a_drained_host_gives_its_sessions_away_one_by_one(exclusive):
     cluster = Cluster(hosts=2, sessions=4, exclusive=exclusive)
@@ -363,9 +378,11 @@ EVENTS = st.lists(
 
 
 @settings(max_examples=150)
-@given(EVENTS, st.sets(st.sampled_from(["s0", "s1", "s2", "s3"])), st.booleans())
-def test_whatever_happens_each_session_ends_on_one_host_that_the_directory_names(events, exclusive, has_spare):
-    cluster = Cluster(hosts=3, sessions=4, exclusive=exclusive, spares=("c",) if has_spare else ())
+@given(EVENTS, st.sets(st.sampled_from(["s0", "s1", "s2", "s3"])), st.booleans(), st.sampled_from([0.25, 1.0]))
+def test_whatever_happens_each_session_ends_on_one_host_that_the_directory_names(
+    events, exclusive, has_spare, capacity
+):
+    cluster = Cluster(3, 4, capacity, ("c",) if has_spare else (), exclusive)
     epochs = {}
     for event, name, seconds in events:
         host = cluster.hosts[name]
