@@ -76,6 +76,10 @@ class GraphStore:
             for name, value in read_safetensors(self._adapter).items():
                 if not name.startswith("mask_decoder.") or name not in arrays or arrays[name].shape != value.shape:
                     raise ModelError(f"{self._adapter} was not learned with {self.model}: {name} does not fit it")
+                if not np.isfinite(value).all():
+                    raise ModelError(
+                        f"{self._adapter} is damaged: {name} holds numbers that are not finite; learn it again"
+                    )
                 arrays[name] = value
         return arrays
 

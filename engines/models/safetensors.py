@@ -44,22 +44,28 @@ def read_metadata(file: Path) -> dict[str, str]:
     """Read the texts of a file's header; raises `ModelError`."""
     try:
         with file.open("rb") as stream:
-            size = int.from_bytes(stream.read(8), "little")
-            if not 2 <= size <= MAX_HEADER_BYTES:
-                raise ValueError("its header is cut off")
-            texts = json.loads(stream.read(size)).get("__metadata__", {})
+            start = stream.read(8)
+            size = int.from_bytes(start, "little")
+            if len(start) < 8 or not 2 <= size <= MAX_HEADER_BYTES:
+                raise ValueError(_describe_start(start))
+            text = stream.read(size)
+            if len(text) < size:
+                raise ValueError("it is cut off in its header")
+            texts = json.loads(text).get("__metadata__", {})
         return {str(name): str(text) for name, text in texts.items()}
     except (OSError, ValueError, AttributeError, RecursionError) as error:
-        raise ModelError(f"{file} is not a readable safetensors file ({error})") from error
+        raise ModelError(f"{file} is not a readable safetensors file ({_explain(error)})") from error
 
 
 def read_safetensors(file: Path) -> ModelWeights:
     """Map the arrays of a file into memory, read only; raises `ModelError`."""
     try:
         data = np.memmap(file, np.uint8, "r")
-        size = int(data[:8].view("<u8")[0])
-        if not 2 <= size <= min(len(data) - 8, MAX_HEADER_BYTES):
-            raise ValueError("its header is cut off")
+        size = int.from_bytes(data[:8].tobytes(), "little")
+        if len(data) < 8 or not 2 <= size <= MAX_HEADER_BYTES:
+            raise ValueError(_describe_start(data[:8].tobytes()))
+        if size > len(data) - 8:
+            raise ValueError("it is cut off in its header")
         header = json.loads(data[8 : 8 + size].tobytes())
         header.pop("__metadata__", None)
         arrays = {}
@@ -71,5 +77,15 @@ def read_safetensors(file: Path) -> ModelWeights:
             # A buffer of its own type needs no alignment, which older files lack.
             arrays[name] = np.frombuffer(data, kind, math.prod(shape), 8 + size + begin).reshape(shape)
     except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
-        raise ModelError(f"{file} is not a readable safetensors file ({error}); fetch it again") from error
+        raise ModelError(f"{file} is not a readable safetensors file ({_explain(error)}); fetch it again") from error
     return ModelWeights(arrays, file)
+
+
+def _describe_start(start: bytes) -> str:
+    return f"it begins with {start!r}, and the length of a header is expected there" if start else "it is empty"
+
+
+def _explain(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    return f"its header is no JSON: {error}" if isinstance(error, json.JSONDecodeError) else str(error)

@@ -24,6 +24,7 @@ from realtime.validation import read_value
 
 VERSION = 1
 METADATA = "gazecast"
+EXPECTED = "expected an adapter that gazecast learn wrote: name another file, or learn it again"
 Part = Literal["ranker", "iou", "decoder"]
 
 
@@ -106,14 +107,17 @@ def check_replaced(file: Path, old: Path | None, part: Part) -> None:
 def load_adapter(file: Path) -> Adapter:
     """Read the description of an adapter; raises `LearningError` for another kind or version of file."""
     try:
-        fields = json.loads(read_metadata(file)[METADATA])
+        texts = read_metadata(file)
+        if METADATA not in texts:
+            raise LearningError(f"{file} is a safetensors file without `{METADATA}` in its texts; {EXPECTED}")
+        fields = json.loads(texts[METADATA])
         found = [_read_info(file, each) for each in (fields if isinstance(fields, list) else [fields])]
     except ModelError as error:
-        raise LearningError(str(error)) from None
+        raise LearningError(f"{error}; {EXPECTED}") from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         if isinstance(error, LearningError):
             raise
-        raise LearningError(f"{file} is not an adapter of gazecast learn: {error}") from None
+        raise LearningError(f"{file} describes nothing that was learned ({error}); {EXPECTED}") from None
     rankers = [each for each in found if each.part == "ranker"]
     weights = [each for each in found if each.part != "ranker"]
     if not found or max(len(rankers), len(weights)) > 1 or len({each.model for each in found}) > 1:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
-
-import cv2
-import numpy as np
 
 from engines import Image, Mask
 from engines.pictures import PictureError, read_picture
-from realtime.comms.mask_encoding import MAX_PIXELS, decode_mask
-from realtime.errors import LearningError, WireError
+from realtime.correction.coco_file import AnnotationFields, read_dataset, read_segmentation
+from realtime.errors import AnnotationError, LearningError
 from realtime.learning.looks import hash_texts
 
 FOLDERS = ("", "images", "../images", "..")
@@ -51,24 +48,34 @@ class LabelledPicture:
 def read_coco(file: Path) -> list[LabelledPicture]:
     """Read the pictures that have objects; raises `LearningError`."""
     try:
-        content = json.loads(file.read_bytes())
-        by_picture: dict[Any, list[dict[str, Any]]] = {}
-        for fields in content["annotations"]:
-            by_picture.setdefault(fields["image_id"], []).append(fields)
-        info = content.get("info") or {}
-        is_ours = str(info.get("contributor", "")).startswith("gazecast")
-        group = name_recording(str(info.get("date_created", ""))) if is_ours else ""
-        found = [
-            _describe_picture(file.parent, image, by_picture[image["id"]], group)
-            for image in content["images"] if image["id"] in by_picture
-        ]  # fmt: skip
-    except OSError as error:
-        raise LearningError(f"cannot read {file}: {error.strerror or error}") from None
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise LearningError(f"{file} is not a COCO file: {error!r:.120}") from None
-    if not found:
-        raise LearningError(f"{file} has no picture with an annotation")
-    return found
+        dataset = read_dataset(file)
+    except AnnotationError as error:
+        raise LearningError(str(error)) from None
+    by_picture: dict[int, list[AnnotationFields]] = {}
+    for each in dataset.annotations:
+        if not each.iscrowd:
+            by_picture.setdefault(each.image_id, []).append(each)
+    info = dataset.info or {}
+    is_ours = str(info.get("contributor", "")).startswith("gazecast")
+    group = name_recording(str(info.get("date_created", ""))) if is_ours else ""
+    labelled = [image for image in dataset.images if image.id in by_picture]
+    if not labelled:
+        raise LearningError(
+            f"{file} has {len(dataset.images)} pictures and {len(dataset.annotations)} annotations, and no annotation "
+            "is of one of these pictures; export it again with its masks"
+        )
+    files = [_find_picture(file.parent, image.file_name) for image in labelled]
+    if missing := [each for each in files if not each.is_file()]:
+        raise LearningError(
+            f"{len(missing)} of {len(files)} pictures of {file} are not there, such as {missing[0]}; expected in its "
+            "own folder, or in `images` in it or beside that: put them there, or export it again with pictures"
+        )
+    return [
+        LabelledPicture(
+            place.name, partial(_load, place, (image.width, image.height)),
+            partial(_read_objects, by_picture[image.id], (image.width, image.height)), group,
+        ) for place, image in zip(files, labelled, strict=True)
+    ]  # fmt: skip
 
 
 def name_recording(started: str) -> str:
@@ -76,61 +83,36 @@ def name_recording(started: str) -> str:
     return hash_texts(["recording", started]) if started else ""
 
 
-def _describe_picture(
-    folder: Path, image: Mapping[str, Any], annotations: Sequence[Mapping[str, Any]], group: str
-) -> LabelledPicture:
-    file, size = _find_picture(folder, str(image["file_name"])), (int(image["width"]), int(image["height"]))
-
-    def load() -> Image:
-        try:
-            picture: Image = read_picture(file)
-        except PictureError as error:
-            raise LearningError(str(error)) from None
-        if (picture.shape[1], picture.shape[0]) != size:
-            raise LearningError(f"{file} is {picture.shape[1]} x {picture.shape[0]} px, and its labels are for {size}")
-        return picture
-
-    return LabelledPicture(file.name, load, lambda: _read_objects(annotations, size), group)
-
-
-def _read_objects(annotations: Sequence[Mapping[str, Any]], size: tuple[int, int]) -> Iterator[LabelledObject]:
-    for fields in annotations:
-        if fields.get("iscrowd"):
-            continue
-        try:
-            mask = decode_segmentation(fields["segmentation"], size)
-            points = [(float(x), float(y)) for x, y, *_ in fields.get("point_coords") or ()]
-            radius = float(fields.get("gaze_radius_px") or 0)
-        except (WireError, KeyError, TypeError, ValueError, IndexError) as error:
-            raise LearningError(f"annotation {fields.get('id')!r:.40} cannot be read: {error!s:.200}") from None
-        point = (
-            points[0] if len(points) == 1 and all(0 <= a < b for a, b in zip(points[0], size, strict=True)) else None
+def _load(file: Path, size: tuple[int, int]) -> Image:
+    try:
+        picture: Image = read_picture(file)
+    except PictureError as error:
+        raise LearningError(str(error)) from None
+    if (picture.shape[1], picture.shape[0]) != size:
+        raise LearningError(
+            f"{file} is {picture.shape[1]} x {picture.shape[0]} px, and its labels are for {size[0]} x {size[1]}; "
+            "use the pictures that were labelled, or export the labels again"
         )
+    return picture
+
+
+def _read_objects(annotations: Sequence[AnnotationFields], size: tuple[int, int]) -> Iterator[LabelledObject]:
+    for fields in annotations:
+        try:
+            mask = read_segmentation(fields.segmentation, size)
+        except AnnotationError as error:
+            raise LearningError(f"annotation {fields.id} cannot be read: {error!s:.200}") from None
+        number, radius = fields.id if fields.object is None else fields.object, fields.gaze_radius_px or 0.0
         if mask.any():
-            yield LabelledObject(mask, str(fields.get("object", fields.get("id"))), point, radius)
+            yield LabelledObject(mask, str(number), _find_point(fields, size), radius if 0 < radius < math.inf else 0.0)
 
 
-def decode_segmentation(segmentation: Any, size: tuple[int, int]) -> Mask:
-    """Decode polygons, or run lengths with or without compression, to an (H, W) mask; raises `WireError`."""
-    width, height = size
-    if not 0 < width * height <= MAX_PIXELS:
-        raise WireError(f"a mask of {width} x {height} px; at most {MAX_PIXELS} pixels are possible")
-    if isinstance(segmentation, list):
-        mask = np.zeros((height, width), np.uint8)
-        for polygon in segmentation:
-            corners = np.array(polygon, np.float64).reshape(-1, 2)
-            cv2.fillPoly(mask, [np.round(corners).astype(np.int32)], 1)
-        return np.asarray(mask > 0)
-    counts = segmentation["counts"]
-    if list(segmentation["size"]) != [height, width]:
-        raise WireError(f"a mask of {segmentation['size']}, expected {[height, width]}")
-    if isinstance(counts, list):
-        runs = np.array(counts, np.int64)
-        if (runs < 0).any() or runs.sum() != width * height:
-            raise WireError("run lengths that do not add up to the picture")
-        return np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(width, height).T
-    data = str(counts).encode("ascii", "replace")
-    return decode_mask({"encoding": "coco_rle", "width": width, "height": height, "data": data})
+def _find_point(fields: AnnotationFields, size: tuple[int, int]) -> tuple[float, float] | None:
+    """Find the one gaze point within the picture."""
+    points = fields.point_coords or ()
+    if len(points) != 1 or len(points[0]) != 2 or not all(0 <= a < b for a, b in zip(points[0], size, strict=True)):
+        return None
+    return points[0][0], points[0][1]
 
 
 def _find_picture(folder: Path, name: str) -> Path:

@@ -148,6 +148,9 @@ def test_the_cache_tells_adapters_apart_and_other_weights_are_refused(weights_fo
     assert (store(files[1]).arrays["mask_decoder.iou_token.weight"] == 1).all()
     with pytest.raises(ModelError, match=r"neck\.1\.weight does not fit"):
         _ = store(files[2]).arrays
+    files[2].write_bytes(pack_safetensors({"mask_decoder.iou_token.weight": np.full(shape, np.nan, np.float32)}, {}))
+    with pytest.raises(ModelError, match=r"is damaged: .* not finite; learn it again"):
+        _ = store(files[2]).arrays
     with pytest.raises(ModelError, match="not a readable"):
         store(tmp_path / "none")
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import Any
 
-from realtime.commands.import_masks.coco_file import DatasetFields, find_frame_number, read_dataset
 from realtime.commands.import_masks.matching import AnnotationMatcher, FrameMasks, ImportReport, UnmatchedAnnotation
 from realtime.commands.import_masks.yolo_files import read_yolo
+from realtime.correction.coco_file import DatasetFields, find_frame_number, read_dataset
 from realtime.correction.corrected_masks import CorrectedMasks
 from realtime.correction.editor import ReviewEditor
 from realtime.correction.events import CorrectionEvent

@@ -11,7 +11,7 @@ import numpy as np
 
 from engines import Mask
 from realtime.commands.export.coco import id_factor
-from realtime.commands.import_masks.coco_file import (
+from realtime.correction.coco_file import (
     AnnotationFields,
     ImageFields,
     find_frame_number,

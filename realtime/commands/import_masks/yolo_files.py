@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from calibration.text import to_utf8
-from realtime.commands.import_masks.coco_file import AnnotationFields, CategoryFields, DatasetFields, ImageFields
+from realtime.correction.coco_file import AnnotationFields, CategoryFields, DatasetFields, ImageFields
 from realtime.errors import AnnotationError
 
 SPLITS = ("train", "val", "test")

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 import pytest
 
-from realtime.commands.import_masks.coco_file import read_segmentation
 from realtime.commands.main import main
+from realtime.correction.coco_file import read_segmentation
 from realtime.correction.editor import load_answers
 from realtime.correction.events import pack_mask, unpack_mask
 from realtime.errors import AnnotationError
@@ -132,7 +132,11 @@ def test_what_does_not_fit_is_named_and_the_rest_comes_back(path: Path, capsys: 
 
 @pytest.mark.parametrize(
     ("content", "reason"),
-    [("[]", "changed.json must be a map"), ("{", "is no JSON"), ('{"images": [], "annotations": [{}]}', "annotations")],
+    [
+        ("[]", "changed.json holds a list; expected a data set of COCO"),
+        ("{", "is no JSON"),
+        ('{"images": [], "annotations": [{}]}', "annotations"),
+    ],
 )
 def test_a_file_that_is_no_data_set_is_refused(
     path: Path, content: str, reason: str, capsys: pytest.CaptureFixture[str]

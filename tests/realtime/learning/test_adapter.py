@@ -73,19 +73,20 @@ def test_a_part_that_would_be_lost_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "not a readable"),
-        (b"\xff" * 40, "not a readable"),
-        (pack_safetensors({}, {}), "not an adapter"),
+        (b"", "it is empty.*; expected an adapter that gazecast learn wrote"),
+        (b"\xff" * 40, "it begins with .*; expected an adapter"),
+        (pack_safetensors({}, {METADATA: WEIGHTS})[:60], "cut off in its header.*; expected an adapter"),
+        (pack_safetensors({}, {}), "without `gazecast` in its texts; expected an adapter"),
         (pack_safetensors({}, {METADATA: "[]"}), "it holds nothing"),
         (pack_safetensors({}, {METADATA: f"[{WEIGHTS}, {WEIGHTS}]"}), "it holds iou of x, iou of x"),
         (
             pack_safetensors({}, {METADATA: f"[{WEIGHTS}, {json.dumps(asdict(INFO))}]"}),
             "ranker of mobile_sam",
         ),
-        (pack_safetensors({}, {METADATA: "[[]]"}), "not an adapter"),
+        (pack_safetensors({}, {METADATA: "[[]]"}), "describes nothing that was learned"),
         (pack_safetensors({}, {METADATA: '{"version": 9}'}), "version 9"),
         (pack_safetensors({}, {METADATA: '{"version": 1, "part": "taste", "model": "x"}'}), "part"),
-        (pack_safetensors({}, {METADATA: '{"version": 1, "part": "ranker", "model": "x"}'}), "not an adapter"),
+        (pack_safetensors({}, {METADATA: '{"version": 1, "part": "ranker", "model": "x"}'}), "ranker"),
     ],
 )
 def test_other_files_are_refused(content, message, tmp_path):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import cv2
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from engines import EngineSettings, load
 from realtime.commands.export.coco_json import CocoAnnotation, CocoImage, build_dataset
 from realtime.errors import LearningError
-from realtime.learning.coco_pictures import decode_segmentation, name_recording, read_coco
+from realtime.learning.coco_pictures import name_recording, read_coco
 from realtime.learning.looks import RIGHT_IOU
 from realtime.learning.picture_looks import PictureFixations, choose_on_pictures, label_pictures
 from tests.realtime import scene
@@ -60,22 +61,20 @@ def test_reading_can_be_stopped(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "segmentation",
-    [[[1, 0, 2, 0, 2, 1, 1, 1]], {"size": [2, 4], "counts": [2, 4, 2]}],
-)
-def test_the_kinds_of_segmentation(segmentation):
-    mask = decode_segmentation(segmentation, (4, 2))
-    assert mask.tolist() == [[False, True, True, False]] * 2
-
-
-@pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda data: data["annotations"][0].pop("segmentation"), "cannot be read"),
-        (lambda data: data["annotations"][0]["segmentation"].update(size=[1, 1]), "cannot be read"),
+        (lambda data: data["annotations"][0].pop("segmentation"), "annotation 1 .* no mask"),
+        (lambda data: data["annotations"][0].update(segmentation=[]), "annotation 1 .* no mask"),
+        (lambda data: data["annotations"][0].update(segmentation=[[1, 2]]), "annotation 1 .* polygon of 2 numbers"),
+        (lambda data: data["annotations"][0].update(segmentation=[[math.nan] * 6]), "annotation 1 .* polygon"),
+        (lambda data: data["annotations"][0]["segmentation"].update(size=[1, 1]), r"run lengths of size \[1, 1\]"),
+        (lambda data: data["annotations"][0]["segmentation"].update(counts="zz!!"), "annotation 1 cannot be read"),
         (lambda data: data["annotations"][0].update(segmentation={"size": [HEIGHT, WIDTH], "counts": [5]}), "add up"),
-        (lambda data: data["images"][0].update(width=1), "px, and its labels|cannot be read"),
-        (lambda data: data["images"][0].update(file_name="none.png"), r"none\.png"),
+        (lambda data: data["annotations"][0].update(image_id=9), "1 pictures and 1 annotations"),
+        (lambda data: data["annotations"][0].update(id="a"), "whole number, got 'a'"),
+        (lambda data: data["images"][0].update(width=1), "px, and its labels are for 1 x"),
+        (lambda data: data["images"][0].update(width=-1), "labels are for -1 x"),
+        (lambda data: data["images"][0].update(file_name="none.png"), r"1 of 1 pictures .*none\.png"),
     ],
 )
 def test_a_damaged_data_set_is_refused(change, message, tmp_path):
@@ -87,9 +86,24 @@ def test_a_damaged_data_set_is_refused(change, message, tmp_path):
         read_looks(file)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"images": [], "annotations": []}'])
-def test_another_file_is_refused(text, tmp_path):
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("", "is empty"), ("[]", "a list"), ("{}", "nothing"), ('{"images"', "cut off"), ('{"a": 1}', "holds 'a'"),
+     ('{"images": 3, "annotations": []}', "images must be a list"),
+     ('{"images": [], "annotations": []}', "0 pictures and 0 annotations")],
+)  # fmt: skip
+def test_another_file_is_refused(text, message, tmp_path):
     file = tmp_path / "a.json"
     file.write_text(text)
-    with pytest.raises(LearningError):
+    with pytest.raises(LearningError, match=message):
         read_coco(file)
+
+
+def test_figures_that_are_no_numbers_do_not_count(tmp_path):
+    """Scores are not read, and a gaze point that is none is one that is not known."""
+    file = write_data_set(tmp_path, count=1)
+    data = json.loads(file.read_text())
+    data["annotations"][0] |= {"score": math.nan, "point_coords": [[math.nan, 1]], "gaze_radius_px": math.nan}
+    file.write_text(json.dumps(data))
+    (found,) = read_coco(file)[0].read_objects()
+    assert (found.point_px, found.radius_px) == (None, 0.0)

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from realtime.commands.import_masks.coco_file import read_segmentation
 from realtime.commands.main import main
+from realtime.correction.coco_file import read_segmentation
 from realtime.correction.editor import load_answers
 from tests.realtime.correction.moving_disc import record
 

@@ -11,9 +11,9 @@ import yaml
 
 from engines import Mask
 from realtime.commands.export.yolo import trace_outline
-from realtime.commands.import_masks.coco_file import read_segmentation
 from realtime.commands.import_masks.yolo_files import read_yolo
 from realtime.commands.main import main
+from realtime.correction.coco_file import read_segmentation
 from realtime.correction.editor import load_answers
 from realtime.errors import AnnotationError
 from tests.realtime.correction.moving_disc import record

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from calibration.text import to_utf8
 from engines import Mask
+from realtime.comms.mask_encoding import MAX_PIXELS
 from realtime.correction.events import unpack_mask
 from realtime.errors import AnnotationError, RecordingError
 from realtime.validation import read_value
@@ -21,6 +22,7 @@ from realtime.validation import read_value
 FINE = 4
 """Parts of a pixel, along each side, on which polygons are filled."""
 MAX_PLACE_PX = 1e5
+EXPECTED = 'a data set of COCO, JSON with "images" and "annotations", as gazecast export --coco writes it'
 
 
 class ImageFields(msgspec.Struct):
@@ -33,15 +35,18 @@ class ImageFields(msgspec.Struct):
 
 
 class AnnotationFields(msgspec.Struct):
-    """The fields of an annotation that are read. object: as exports of a recording have it."""
+    """The fields of an annotation that are read. From `object` on: as exports of a recording have them."""
 
     id: int
     image_id: int
-    segmentation: Any
+    segmentation: Any = None
     category_id: int = 0
+    iscrowd: int | bool = 0
     object: int | None = None
     attributes: dict[str, Any] = msgspec.field(default_factory=dict)
     looked_at: bool = True
+    point_coords: list[list[float]] | None = None
+    gaze_radius_px: float | None = None
 
 
 class CategoryFields(msgspec.Struct):
@@ -57,6 +62,7 @@ class DatasetFields(msgspec.Struct):
     images: list[ImageFields]
     annotations: list[AnnotationFields]
     categories: list[CategoryFields] = msgspec.field(default_factory=list)
+    info: dict[str, Any] | None = None
 
 
 def find_frame_number(image: ImageFields) -> int:
@@ -68,11 +74,17 @@ def find_frame_number(image: ImageFields) -> int:
 def read_dataset(file: Path) -> DatasetFields:
     """Read a file; raises `AnnotationError`."""
     try:
-        found = json.loads(to_utf8(file.read_bytes()))
+        text = to_utf8(file.read_bytes())
+        if not text.strip():
+            raise AnnotationError(f"{file} is empty; expected {EXPECTED}")
+        found = json.loads(text)
     except OSError as error:
         raise AnnotationError(f"cannot read {file}: {error.strerror or error}") from None
-    except (ValueError, RecursionError) as error:
-        raise AnnotationError(f"{file} is no JSON: {error}") from None
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise AnnotationError(f"{file} is no JSON, or was cut off: {error}; expected {EXPECTED}") from None
+    if not isinstance(found, dict) or not {"images", "annotations"} <= found.keys():
+        keys = ", ".join(map(repr, found)) if isinstance(found, dict) else f"a {type(found).__name__}"
+        raise AnnotationError(f"{file} holds {keys or 'nothing':.80}; expected {EXPECTED}")
     return read_value(found, DatasetFields, AnnotationError, file.name)
 
 
@@ -81,6 +93,8 @@ def read_segmentation(segmentation: Any, size: tuple[int, int]) -> Mask:
 
     Places of polygons count from the corner of the first pixel, as in COCO.
     """
+    if not 0 < size[0] * size[1] <= MAX_PIXELS or min(size) < 1:
+        raise AnnotationError(f"a picture of {size[0]} x {size[1]} px, expected 1 to {MAX_PIXELS} pixels")
     if isinstance(segmentation, dict):
         counts, stated = segmentation.get("counts"), segmentation.get("size")
         if stated != [size[1], size[0]]:
@@ -93,7 +107,7 @@ def read_segmentation(segmentation: Any, size: tuple[int, int]) -> Mask:
         return _read_runs(counts, size)
     if isinstance(segmentation, list) and segmentation:
         return _read_polygons(segmentation, size)
-    raise AnnotationError("neither polygons nor run lengths")
+    raise AnnotationError("it has no mask, neither polygons nor run lengths; a box alone is not enough")
 
 
 def _read_runs(counts: Any, size: tuple[int, int]) -> Mask:
