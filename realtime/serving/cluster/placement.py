@@ -6,7 +6,7 @@ Costs and capacities are in devices: a session of cost 0.1 keeps a tenth of a ho
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 
 from realtime.errors import ClusterError
@@ -120,14 +120,25 @@ class Placement:
         self._hosts.pop(stream, None)
         self._costs.pop(stream, None)
 
-    def next_relief(self) -> SessionMove | None:
-        """Choose the next session to leave a host that holds more than its capacity; None where none fits elsewhere."""
+    def next_relief(self, movable: Container[str]) -> SessionMove | None:
+        """Choose the next session to leave a host that holds more than its capacity.
+
+        It is the most expensive of `movable` that another host has room for, unless that one would then be the fuller
+        of the two; None where there is none.
+        """
         crowded = [host for host in self._open_hosts() if self._room(host) < -TOLERANCE]
-        moves = (self.next_move(host) for host in sorted(crowded, key=self._room))
-        return next((move for move in moves if move is not None), None)
+        for source in sorted(crowded, key=self._room):
+            others = [host for host in self._open_hosts() if host != source]
+            for stream in self.sort_by_cost(self.streams_of(source)):
+                cost = self.cost_of(stream)
+                if stream not in movable or (target := self._choose(cost, others)) is None:
+                    continue
+                if self._share(target, cost) <= self._share(source, -cost) + TOLERANCE:
+                    return SessionMove(stream, source, target)
+        return None
 
     def next_move(self, host: str) -> SessionMove | None:
-        """Choose the next session to leave a host, the most expensive that fits elsewhere."""
+        """Choose the next session to leave a host that is drained, the most expensive that fits elsewhere."""
         targets = [each for each in self._open_hosts() if each != host]
         for stream in self.sort_by_cost(self.streams_of(host)):
             if (target := self._choose(self.cost_of(stream), targets)) is not None:
@@ -164,7 +175,12 @@ class Placement:
         return self._least_loaded(cost, fitting) if fitting else None
 
     def _least_loaded(self, cost: float, hosts: Iterable[str]) -> str:
-        return min(hosts, key=lambda host: ((self.load_of(host) + cost) / self._capacities[host], host))
+        return min(hosts, key=lambda host: (self._share(host, cost), host))
+
+    def _share(self, host: str, more: float) -> float:
+        """Return the share of a host's capacity that is taken with a further load; infinite without capacity."""
+        capacity = self._capacities[host]
+        return (self.load_of(host) + more) / capacity if capacity > 0 else math.inf
 
     def _explain_full(self, stream: str, cost: float) -> ClusterFull:
         hosts = self._open_hosts()

@@ -15,8 +15,11 @@ RETRY_S = 1.0
 FIRST_MASK_S = 2.0
 """How long a moved session stays where it was, until the new host has its first mask."""
 RELIEVE_EVERY_S = 5.0
-"""The time between two looks for a crowded host, which is relieved when it is found so twice: costs are measured over
-seconds, and each move changes them."""
+"""The time between two looks for a crowded host, which is relieved when it is found so twice: a measured cost may be
+that of a busy second."""
+REST_S = 30.0
+"""How long a session stays on a host before it may leave it for having less to share: measured costs vary by half, and
+no wearer shall be moved to and fro by that."""
 
 
 class SessionMover:
@@ -126,7 +129,8 @@ class SessionMover:
         if now_s < self._relief_s:
             return
         self._relief_s = now_s + RELIEVE_EVERY_S
-        move = self.placement.next_relief()
+        movable = [stream for stream, each in self.sessions.items() if now_s >= each.settled_s + REST_S]
+        move = self.placement.next_relief(movable)
         if move is not None and move.source == self._crowded and not self._is_moving():
             self._begin(move, now_s)
         self._crowded = "" if move is None else move.source

@@ -22,6 +22,9 @@ from realtime.sources.names import redact_source
 REPORT_EVERY_S = 0.25
 SILENCE_S = 3.0
 """A host that has not reported for so long is lost; one that hangs, or a machine without network."""
+COST_AFTER_S = 10.0
+"""How long a session runs on a host before that one's measurement of its cost counts; until then the earlier one does.
+A host that has just opened its first sessions measures a tenth of what they take."""
 START_S = 60.0
 """How long a host may take until its first report, before sessions are placed without it."""
 
@@ -236,7 +239,7 @@ class ClusterSupervisor:
         elif session is None or name not in (holder, session.source):
             host.handle.close(stream)
         elif name == holder:
-            if found.cost > 0:
+            if found.cost > 0 and host.asked_s >= session.settled_s + COST_AFTER_S:
                 self._placement.set_cost(stream, found.cost)
             if found.ending and session.settled_s < host.asked_s:
                 self._mover.end(session, found.ending)

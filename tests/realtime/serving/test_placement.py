@@ -140,15 +140,39 @@ def test_a_crowded_host_is_relieved_until_it_is_within_its_capacity():
     placement = make({"a": 1.0}, {"s": 0.5, "t": 0.4, "u": 0.3, "v": 0.2})
     for stream in "stuv":
         placement.place(stream, beyond_capacity=True)
-    assert placement.next_relief() is None  # there is no other host
+    assert placement.next_relief("stuv") is None  # there is no other host
     placement.set_host("b", 0.45)
-    moves = []
-    while (move := placement.next_relief()) is not None:
-        placement.move(move.stream, move.target)
-        moves.append(move)
-    assert moves == [SessionMove("t", "a", "b")]  # the largest that fits, and no more than is needed
+    assert placement.next_relief("v") == SessionMove("v", "a", "b")
+    assert placement.next_relief("suv") == SessionMove("u", "a", "b")
     placement.set_draining("b", True)
-    assert placement.next_relief() is None
+    assert placement.next_relief("stuv") is None
+    placement.set_draining("b", False)
+    placement.move("u", "b")
+    assert placement.next_relief("st") is None  # what is left has no room there
+
+
+@pytest.mark.parametrize("loads", [(1.33, 0.67), (1.5, 0.51), (1.2, 0.6)])
+def test_no_session_moves_where_the_next_host_would_be_the_fuller_one(loads):
+    placement = make({"a": 1.0, "b": 1.0}, {})
+    for host, load in zip("ab", loads, strict=True):
+        for number in range(3):
+            placement.set_cost(f"{host}{number}", load / 3)
+            placement.move(f"{host}{number}", host)
+    assert placement.next_relief([f"a{number}" for number in range(3)]) is None
+
+
+@settings(max_examples=60, deadline=None)
+@given(HOSTS, SESSIONS)
+def test_relief_ends_and_crowds_no_host(hosts, sessions):
+    placement = make(hosts, sessions)
+    for stream in sessions:
+        placement.move(stream, min(hosts))
+    moves = 0
+    while (move := placement.next_relief(sessions)) is not None:
+        placement.move(move.stream, move.target)
+        moves += 1
+        assert moves <= len(sessions)
+        assert placement.load_of(move.target) <= hosts[move.target] + 1e-6
 
 
 def test_unknown_hosts_are_refused_and_odd_figures_count_as_none():

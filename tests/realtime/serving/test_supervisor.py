@@ -211,7 +211,7 @@ def test_sessions_of_a_host_that_dies_run_on_a_full_one_where_no_other_has_room(
 
 def test_sessions_spread_again_when_a_lost_host_is_back_as_far_as_one_holds_too_much():
     cluster = Cluster(hosts=2, sessions=4, capacity=0.31)  # three of 0.1
-    cluster.run(1)
+    cluster.run(40)
     cluster.hosts["a"].kill()
     cluster.run(10)
     assert counts(cluster) == {"a": 0, "b": 4}
@@ -222,6 +222,18 @@ def test_sessions_spread_again_when_a_lost_host_is_back_as_far_as_one_holds_too_
     assert counts(cluster) == {"a": 1, "b": 3}
     assert cluster.is_consistent()
     assert cluster.supervisor.moves == 1
+
+
+def test_a_wearer_is_not_moved_to_and_fro_by_costs_that_vary():
+    cluster = Cluster(hosts=2, sessions=6)
+    cluster.run(15)
+    for turn in range(120):
+        for number, host in enumerate(cluster.hosts.values()):
+            cost = 0.45 if (turn // 12 + number) % 2 else 0.2  # twelve seconds each
+            host.sessions = {stream: replace(found, cost=cost) for stream, found in host.sessions.items()}
+        cluster.run(1)
+    assert counts(cluster) == {"a": 3, "b": 3}
+    assert cluster.supervisor.moves == 0
 
 
 @pytest.mark.parametrize("exclusive", [(), ("s0", "s2")])
