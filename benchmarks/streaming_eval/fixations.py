@@ -127,7 +127,7 @@ class SteppedTracker:
 
     def set_word(self, text: str) -> None:
         """Search for a word from now on; "" for none."""
-        self._tracker.set_word(self._recognizer.encode_word(text) if text else None)
+        self._tracker.control.set_word(self._recognizer.encode_word(text) if text else None)
 
     def step(self, played: PlayedFrame) -> MaskResult | None:
         """Step one frame, and let the encoder take the newest one that is worth it when it is free."""

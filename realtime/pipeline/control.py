@@ -10,8 +10,8 @@ from engines.recognition.base import WordQuery
 from realtime.errors import CommandRejected
 from realtime.infra.channels import BoundedQueue
 from realtime.tracking.correction_prompt import Box
-from realtime.tracking.tracker import Tracker
-from realtime.tracking.user_overrides import ExternalObjects
+from realtime.tracking.external_objects import ExternalObjects
+from realtime.tracking.user_control import UserControl
 from realtime.types import Click, ConfirmationMeans
 
 CommandVerb = Literal[
@@ -100,28 +100,28 @@ class CommandQueue(BoundedQueue[UserCommand]):
         return [each for each in super().drain() if each.is_withdrawn is None or not each.is_withdrawn()]
 
 
-def apply_command(tracker: Tracker, command: UserCommand) -> None:
+def apply_command(control: UserControl, command: UserCommand) -> None:
     """Execute a command of `TRACKER_VERBS` and pass its result to `reply`."""
     result: Any = None
     try:
         if command.verb in ("part", "whole"):
-            tracker.step_level(1 if command.verb == "whole" else -1)
+            control.step_level(1 if command.verb == "whole" else -1)
         elif command.verb in ("next", "previous"):
-            result = tracker.step_alternative(1 if command.verb == "next" else -1)
+            result = control.step_alternative(1 if command.verb == "next" else -1)
         elif command.verb == "hold":
-            result = tracker.hold(command.on, command.object)
+            result = control.hold(command.on, command.object)
         elif command.verb == "clear":
-            tracker.clear()
+            control.clear()
         elif command.verb == "confirm":
-            result = tracker.confirm(command.by, command.object, command.seen_ns)
+            result = control.confirm(command.by, command.object, command.seen_ns)
         elif command.verb == "word":
-            tracker.set_word(command.query, command.seconds)
+            control.set_word(command.query, command.seconds)
         elif command.verb == "know" and command.known is not None:
-            result = tracker.add_external_objects(command.known)
+            result = control.add_external_objects(command.known)
         elif command.verb == "correct":
-            result = tracker.correct(command.clicks, command.frame_index, command.object, command.box)
+            result = control.correct(command.clicks, command.frame_index, command.object, command.box)
         elif command.verb in ("undo", "uncorrect"):
-            result = tracker.undo_correction(is_all=command.verb == "uncorrect")
+            result = control.undo_correction(is_all=command.verb == "uncorrect")
     except CommandRejected as error:
         result = error
     if command.reply is not None:

@@ -41,8 +41,8 @@ from realtime.pipeline.control import CommandQueue, UserCommand
 from realtime.pipeline.observers import FrameResult
 from realtime.pipeline.words import WordAnswer, WordQueue, WordRequest
 from realtime.tracking.dwell.mask_points import MaskPoints
+from realtime.tracking.external_objects import ExternalObjects
 from realtime.tracking.keyframe import Keyframe
-from realtime.tracking.user_overrides import ExternalObjects
 from realtime.tracking.word_search import WordState
 from realtime.types import FrameKey, FrameRef
 

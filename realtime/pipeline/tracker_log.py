@@ -107,7 +107,7 @@ class LoggedTracker:
         stamp = None
         try:
             for command in steering:
-                apply_command(self._tracker, command)
+                apply_command(self._tracker.control, command)
             output = self._tracker.step(frame, samples, keyframe)
             if output.result is not None:
                 stamp = self._publish(output.result)

@@ -24,7 +24,7 @@ from realtime.pipeline.publisher import MessageStamp
 from realtime.pipeline.tracker_log import CallKind, EncodedKeyframe, TrackerCall
 from realtime.sources.pupil.messages import read_jpeg_size
 from realtime.tracking.dwell.mask_points import MaskPoints
-from realtime.tracking.user_overrides import ExternalObjects
+from realtime.tracking.external_objects import ExternalObjects
 from realtime.types import Click, ConfirmationMeans, Frame, FrameKey, GazeSample
 from realtime.validation import read_value
 

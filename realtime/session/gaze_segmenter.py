@@ -83,17 +83,17 @@ class GazeSegmenter:
 
         Raises `CommandRejected` when no object is shown.
         """
-        return self._tracker.hold(on)
+        return self._tracker.control.hold(on)
 
     def clear(self) -> None:
         """Show no mask until a new fixation begins."""
-        self._tracker.clear()
+        self._tracker.control.clear()
 
     def step_level(self, step: int) -> None:
         """Show a part (-1) or a larger whole (1) of the object, from the next frame on."""
         if step not in (-1, 1):
             raise InputError(f"step must be -1 (a part) or 1 (a larger whole), got {step!r}")
-        self._tracker.step_level(step)
+        self._tracker.control.step_level(step)
 
     def step_alternative(self, step: int) -> int:
         """Show the next (1) or previous (-1) mask that may be meant, from the next frame on; returns the object's id.
@@ -102,14 +102,14 @@ class GazeSegmenter:
         """
         if step not in (-1, 1):
             raise InputError(f"step must be -1 (the previous) or 1 (the next), got {step!r}")
-        return self._tracker.step_alternative(step)
+        return self._tracker.control.step_alternative(step)
 
     def confirm(self, object_id: int | None = None) -> int:
         """Mark the shown object as meant: its masks are `confirmed` from the next frame on; returns its id.
 
         Raises `CommandRejected` when no object is shown, or another than `object_id`.
         """
-        return self._tracker.confirm("request", object_id)
+        return self._tracker.control.confirm("request", object_id)
 
     def close(self) -> None:
         """Free the engine, after an encode that is running. Closing twice is allowed."""

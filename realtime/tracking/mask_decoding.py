@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -17,7 +16,6 @@ from realtime.tracking.mask_selection import Belief, SelectionSettings, discount
 from realtime.tracking.motion.optical_flow import FlowHistory
 from realtime.tracking.prompter import MaskPrompter, PromptResult
 from realtime.tracking.tracked_mask import MaskProvenance, TrackedMask
-from realtime.tracking.user_overrides import redecode_held_mask
 from realtime.tracking.whole_object import find_addition, has_neighbour, is_nested
 from realtime.tracking.word_search import REACH_RADII, WordSearch
 from realtime.types import Frame, Mask
@@ -217,15 +215,6 @@ class GazeMaskDecoder:
         self._prior = prior
         self._measure_motion(answer.keyframe.index, interval_ns)
         return self._update_belief(answer)
-
-    def redecode(
-        self, shown: TrackedMask | None, keyframe: Keyframe | None, clicks: tuple[Floats, Sequence[int]]
-    ) -> TrackedMask | None:
-        """Decode a held mask on a newer keyframe, see `redecode_held_mask`; None when there is nothing newer."""
-        chain = self._motion.chain(keyframe.index) if keyframe is not None else None
-        if shown is None or keyframe is None or chain is None:
-            return None
-        return redecode_held_mask(shown, keyframe, chain, self._prompter, clicks)
 
 
 def is_inside(point_px: tuple[float, float], frame: Frame) -> bool:

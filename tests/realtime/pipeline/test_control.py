@@ -11,11 +11,11 @@ from realtime.pipeline.control import (
     UserCommand,
     apply_command,
 )
-from realtime.tracking.user_overrides import ExternalObjects
+from realtime.tracking.external_objects import ExternalObjects
 from realtime.types import FrameKey
 
 
-class Tracker:
+class Control:
     def __init__(self):
         self.calls = []
 
@@ -59,10 +59,10 @@ KNOWN = ExternalObjects(FrameKey(1, 2), (None,))
 
 
 def test_each_steering_verb_is_one_call():
-    tracker = Tracker()
+    control = Control()
     for verb in TRACKER_VERBS:
-        apply_command(tracker, UserCommand(verb, on=False, known=KNOWN))
-    assert tracker.calls == [
+        apply_command(control, UserCommand(verb, on=False, known=KNOWN))
+    assert control.calls == [
         ("step_level", -1),
         ("step_level", 1),
         ("step_alternative", 1),
@@ -86,17 +86,17 @@ def test_the_reply_receives_the_result_of_a_command():
         UserCommand("know", known=KNOWN),
         UserCommand("clear"),
     ):
-        apply_command(Tracker(), replace(command, reply=replies.append))
+        apply_command(Control(), replace(command, reply=replies.append))
     assert replies[0] == 4
     assert isinstance(replies[1], CommandRejected)
     assert replies[2:] == [[5], None]
 
 
 def test_commands_of_observers_are_not_applied_to_the_tracker():
-    tracker = Tracker()
+    control = Control()
     for verb in set(USER_VERBS) - set(TRACKER_VERBS):
-        apply_command(tracker, UserCommand(verb))
-    assert tracker.calls == []
+        apply_command(control, UserCommand(verb))
+    assert control.calls == []
 
 
 def test_commands_beyond_the_capacity_are_dropped_and_counted():

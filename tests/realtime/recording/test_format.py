@@ -24,7 +24,7 @@ from realtime.recording.format import (
     read_tracker_call,
 )
 from realtime.tracking.dwell.mask_points import MaskPoints
-from realtime.tracking.user_overrides import ExternalObjects
+from realtime.tracking.external_objects import ExternalObjects
 from realtime.types import EyeEvent, FrameKey, GazeSample
 from tests.realtime.recording import plain_recordings
 

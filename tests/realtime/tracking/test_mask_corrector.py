@@ -6,7 +6,7 @@ import pytest
 from realtime.errors import CommandRejected
 from tests.realtime import scene
 from tests.realtime.tracking.test_tracker import World, overlap
-from tests.realtime.tracking.test_user_overrides import AWAY, WITHIN, Ringed, area, masked
+from tests.realtime.tracking.test_user_control import AWAY, WITHIN, Ringed, area, masked
 
 
 def on_ring(index, speed):
@@ -18,10 +18,10 @@ def on_ring(index, speed):
 def test_a_corrected_mask_stays_and_moves_with_its_object(is_held):
     world = Ringed(age=4, speed=2.0)
     free = world.run(WITHIN)
-    world.tracker.hold(is_held)
+    world.tracker.control.hold(is_held)
     x, y = on_ring(world.index - 1, 2.0)
     label = 0 if free.mask[round(y), round(x)] else 1
-    assert world.tracker.correct([(x, y, label)]) == free.object
+    assert world.tracker.control.correct([(x, y, label)]) == free.object
     keyframes, results = set(), []
     for index, track in world.play(24, gaze_at=AWAY if is_held else None):
         results.append(track.result)
@@ -43,22 +43,22 @@ def test_corrections_are_taken_back_one_after_the_other():
     areas = [area(world.run(WITHIN))]
     ring, middle = on_ring(0, 0.0), scene.centre(0, 0.0)
     for clicks in ([(*ring, 1)], [(*middle, 1), (*ring, 0)]):
-        world.tracker.correct(clicks)
+        world.tracker.control.correct(clicks)
         areas.append(area(world.run(4)))
     assert len({round(each, -2) for each in areas}) > 1
     for before, count in ((areas[1], 1), (areas[0], 0)):
-        world.tracker.undo_correction()
+        world.tracker.control.undo_correction()
         message = world.run(2)
         assert area(message) == pytest.approx(before, rel=0.1)
         assert len(message.corrected.clicks) == message.corrected.number == count
     with pytest.raises(CommandRejected, match="no correction"):
-        world.tracker.undo_correction()
+        world.tracker.control.undo_correction()
 
 
 def test_corrections_end_with_the_object():
     world = World(age=2, speed=0.0)
     first = world.run(WITHIN)
-    world.tracker.correct([(*scene.centre(0, 0.0), 1)], world.index - 2, first.object)
+    world.tracker.control.correct([(*scene.centre(0, 0.0), 1)], world.index - 2, first.object)
     assert world.run(2).corrected.number == 1
     other = world.run(WITHIN, gaze_at=AWAY)
     assert other.object != first.object
@@ -82,7 +82,7 @@ def test_clicks_that_cannot_be_used_change_nothing(clicks, frame_index, object_i
     world = World(age=2, speed=0.0)
     before = world.run(WITHIN)
     with pytest.raises(CommandRejected, match=reason):
-        world.tracker.correct(clicks, frame_index, object_id)
+        world.tracker.control.correct(clicks, frame_index, object_id)
     after = world.run(2)
     assert after.corrected is None
     assert area(after) == area(before)
@@ -90,7 +90,7 @@ def test_clicks_that_cannot_be_used_change_nothing(clicks, frame_index, object_i
 
 def test_without_an_object_nothing_is_corrected():
     with pytest.raises(CommandRejected, match="nothing is on show"):
-        World().tracker.correct([(5.0, 5.0, 1)])
+        World().tracker.control.correct([(5.0, 5.0, 1)])
 
 
 def test_the_same_clicks_give_the_same_masks():
@@ -98,7 +98,7 @@ def test_the_same_clicks_give_the_same_masks():
         world, results = Ringed(age=3, speed=2.0), masked(Ringed(age=3, speed=2.0).play(1))
         for frames, command in ((14, None), (6, ("correct", [(*on_ring(13, 2.0), 1)])), (6, ("undo_correction",))):
             if command:
-                getattr(world.tracker, command[0])(*command[1:])
+                getattr(world.tracker.control, command[0])(*command[1:])
             results += masked(world.play(frames))
         return results
 
@@ -111,24 +111,24 @@ def test_the_same_clicks_give_the_same_masks():
 def test_a_box_begins_anew_moves_with_its_object_and_is_taken_back(age):
     world = Ringed(age=age, speed=2.0)
     free = world.run(WITHIN)
-    world.tracker.hold(True)
-    world.tracker.correct([(*on_ring(world.index - 1, 2.0), 0)])
+    world.tracker.control.hold(True)
+    world.tracker.control.correct([(*on_ring(world.index - 1, 2.0), 0)])
     clicked = world.run(3)
     boxed_frame = world.index - 3
     (x, y), r = scene.centre(boxed_frame, 2.0), scene.RADIUS + 1
-    assert world.tracker.correct([], boxed_frame, free.object, (x - r, y - r, x + r, y + r)) == free.object
+    assert world.tracker.control.correct([], boxed_frame, free.object, (x - r, y - r, x + r, y + r)) == free.object
     for index, track in world.play(16):
         result = track.result
         assert scene.iou(result.mask, scene.truth(index, 2.0)) > 0.7, index
         assert (result.object, result.corrected.number, result.corrected.clicks) == (free.object, 2, ())
-    world.tracker.correct([(*on_ring(world.index - 1, 2.0), 1)])
+    world.tracker.control.correct([(*on_ring(world.index - 1, 2.0), 1)])
     assert [click[2] for click in world.run(2).corrected.clicks] == [1], "those before the box do not count"
-    world.tracker.undo_correction()
+    world.tracker.control.undo_correction()
     assert world.run(2).corrected.clicks == ()
-    world.tracker.undo_correction()
+    world.tracker.control.undo_correction()
     again = world.run(2)
     assert ([click[2] for click in again.corrected.clicks], again.corrected.number) == ([0], 1)
-    world.tracker.undo_correction()
+    world.tracker.control.undo_correction()
     assert area(clicked) != area(world.run(2))
 
 
@@ -140,6 +140,6 @@ def test_boxes_that_cannot_be_used_change_nothing(box, frame_index, reason):
     world = World(age=2, speed=0.0)
     before = world.run(WITHIN)
     with pytest.raises(CommandRejected, match=reason):
-        world.tracker.correct([], frame_index, None, box)
+        world.tracker.control.correct([], frame_index, None, box)
     after = world.run(2)
     assert (after.corrected, area(after)) == (None, area(before))

@@ -13,7 +13,7 @@ from realtime.tracking.object_confirmation import ObjectConfirmer
 from realtime.tracking.settings import TrackerSettings
 from realtime.types import FrameRef, GazeRef, KeyframeRef, MaskResult, TimingNs
 from tests.realtime.tracking.test_tracker import World
-from tests.realtime.tracking.test_user_overrides import AWAY, WITHIN, Ringed, masked
+from tests.realtime.tracking.test_user_control import AWAY, WITHIN, Ringed, masked
 
 STEP_NS = 100_000_000
 LOST = MaskResult(
@@ -126,13 +126,13 @@ def test_a_confirmation_is_never_of_another_object(events, dwell_s):
 def test_the_shown_object_is_confirmed_until_the_eyes_leave_it():
     world = World(age=2, speed=0.0)
     with pytest.raises(CommandRejected, match="nothing is on show"):
-        world.tracker.confirm("key")
+        world.tracker.control.confirm("key")
     before = world.run(WITHIN)
     assert before.confirmed is None
     with pytest.raises(CommandRejected, match=f"object 99 is not on show, {before.object} is"):
-        world.tracker.confirm("key", 99)
+        world.tracker.control.confirm("key", 99)
     at_ns = world.now_ns
-    assert world.tracker.confirm("key", before.object) == before.object
+    assert world.tracker.control.confirm("key", before.object) == before.object
     after = masked(world.play(6))
     assert by(each.confirmed for each in after) == [("key", 1)] * 6
     assert after[0].confirmed.at_ns == at_ns
@@ -145,9 +145,9 @@ def test_the_shown_object_is_confirmed_until_the_eyes_leave_it():
 def test_another_mask_chosen_by_the_user_is_not_confirmed(command):
     world = Ringed(age=2, speed=0.0)
     world.run(2 * WITHIN)
-    world.tracker.confirm("request")
+    world.tracker.control.confirm("request")
     assert world.run(1).confirmed is not None
-    getattr(world.tracker, command[0])(*command[1:])
+    getattr(world.tracker.control, command[0])(*command[1:])
     assert {each.confirmed for each in masked(world.play(4))} == {None}
 
 

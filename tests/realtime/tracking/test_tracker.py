@@ -303,7 +303,7 @@ def test_a_carried_mask_that_has_left_the_moving_object_is_replaced(is_lost, is_
     world = World(age=12)
     world.run(20)
     tracker = world.tracker
-    previewer = MaskPreviewer(tracker._clock_ns, SegmentationSettings(), tracker._motion, DwellSettings())
+    previewer = MaskPreviewer(lambda: world.now_ns, SegmentationSettings(), tracker._motion, DwellSettings())
     made = []
     for index, track in world.play(3):
         shown = tracker._shown.mask
@@ -326,7 +326,7 @@ def test_no_preview_without_a_fixation_in_the_picture_or_while_the_user_holds_th
     world = World(age=4 if kind == "held" else 100, preview=kind != "disabled")
     if kind == "held":
         world.run(30)
-        world.tracker.hold(True)
+        world.tracker.control.hold(True)
     where = (-50.0, 900.0) if kind == "outside" else None
     results = [track.result for _, track in world.play(12, gaze=kind != "blink", gaze_at=where)]
     assert not any(result is not None and result.is_guess for result in results)

@@ -46,7 +46,7 @@ class WordWorld(World):
         return Keyframe.from_frame(frame, self.encoder.encode(frame.image), 1, self.now_ns, found)
 
     def set_word(self, text, seconds=None):
-        self.tracker.set_word(self.recognizer.encode_word(text) if text else None, seconds)
+        self.tracker.control.set_word(self.recognizer.encode_word(text) if text else None, seconds)
 
     def outputs(self, frames, **options):
         found = []
@@ -145,11 +145,11 @@ def test_without_gaze_the_user_steps_from_one_thing_of_the_word_to_the_next():
     world.set_word("ball")
     first = world.outputs(30, gaze=False, image=image)[-1].result
     there, here = (BALL, other) if fit(first, BALL) > 0.8 else (other, BALL)
-    world.tracker.step_alternative(1)
+    world.tracker.control.step_alternative(1)
     second = world.outputs(40, gaze=False, image=image)[-1].result
     assert fit(second, here) > 0.8, "and it stays"
     assert second.object != first.object
-    world.tracker.step_alternative(-1)
+    world.tracker.control.step_alternative(-1)
     again = world.outputs(20, gaze=False, image=image)[-1].result
     assert fit(again, there) > 0.8
     assert again.object == first.object
@@ -157,7 +157,7 @@ def test_without_gaze_the_user_steps_from_one_thing_of_the_word_to_the_next():
     alone.set_word("ball")
     alone.outputs(30, gaze=False, image=draw_discs())
     with pytest.raises(CommandRejected, match="nothing else"):
-        alone.tracker.step_alternative(1)
+        alone.tracker.control.step_alternative(1)
 
 
 def test_a_long_fixation_does_not_step_what_the_word_names():
@@ -176,7 +176,7 @@ def test_a_word_ends_after_its_time_or_by_a_clear():
     assert has_word == [True] * (FPS + 1) + [False] * (39 - FPS)
     world.set_word("ball")
     assert world.outputs(30, gaze=False, image=draw_discs())[-1].result.state in ("preview", "locked")
-    world.tracker.clear()
+    world.tracker.control.clear()
     assert world.outputs(1, gaze=False, image=draw_discs())[-1].word is None
 
 

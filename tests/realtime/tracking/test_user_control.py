@@ -9,7 +9,7 @@ from engines.letterbox import Letterbox
 from realtime.errors import CommandRejected
 from realtime.tracking.mask_selection import SelectionSettings
 from realtime.tracking.settings import TrackerSettings
-from realtime.tracking.user_overrides import find_next_level
+from realtime.tracking.user_control import find_next_level
 from tests.realtime import scene
 from tests.realtime.tracking.test_tracker import World, overlap
 
@@ -66,7 +66,7 @@ def test_level_steps_apply_at_once_and_persist():
     free = area(world.run(WITHIN))
     sizes = {}
     for step in (-1, -1, 1, 1):
-        world.tracker.step_level(step)
+        world.tracker.control.step_level(step)
         results = masked(world.play(8))
         assert all(m.object == 1 for m in results)
         assert max(map(area, results)) < 1.1 * min(map(area, results)), "from the very next frame on"
@@ -79,13 +79,13 @@ def test_two_steps_between_two_frames_are_two():
     once, twice = Ringed(age=2, speed=0.0), Ringed(age=2, speed=0.0)
     for world in (once, twice):
         world.run(WITHIN)
-        world.tracker.step_level(-1)
-        world.tracker.step_level(-1)
+        world.tracker.control.step_level(-1)
+        world.tracker.control.step_level(-1)
         small = area(world.run(1))
-        world.tracker.step_level(1)
+        world.tracker.control.step_level(1)
         if world is once:
             world.run(1)
-        world.tracker.step_level(1)
+        world.tracker.control.step_level(1)
     areas = [area(world.run(1)) for world in (once, twice)]
     assert areas[1] == pytest.approx(areas[0], rel=0.02)
     assert areas[1] > 2 * small
@@ -95,10 +95,10 @@ def test_a_step_applies_to_the_held_object():
     """As a mouse is that presses the button."""
     world = Ringed(age=2, speed=0.0)
     world.run(WITHIN)
-    world.tracker.step_level(1)
+    world.tracker.control.step_level(1)
     whole = area(world.run(2))
     world.run(2, gaze=False)
-    world.tracker.step_level(-1)
+    world.tracker.control.step_level(-1)
     away = masked(world.play(3, gaze=False))
     assert {m.state for m in away} == {"held"}
     assert max(map(area, away)) < 0.5 * whole
@@ -108,7 +108,7 @@ def test_a_step_applies_to_the_held_object():
 def test_a_step_is_reset_by_another_object():
     world = Ringed(age=2, speed=0.0)
     world.run(WITHIN)
-    world.tracker.step_level(-1)
+    world.tracker.control.step_level(-1)
     world.run(4)
     assert world.tracker._shown.fixed_level is not None
     assert world.run(16, gaze_at=AWAY).object == 2
@@ -117,18 +117,18 @@ def test_a_step_is_reset_by_another_object():
 
 def test_hold_and_step_without_a_shown_object():
     world = World()
-    world.tracker.step_level(1)
-    world.tracker.clear()
+    world.tracker.control.step_level(1)
+    world.tracker.control.clear()
     with pytest.raises(CommandRejected):
-        world.tracker.hold(True)
-    world.tracker.hold(False)
+        world.tracker.control.hold(True)
+    world.tracker.control.hold(False)
     assert world.run(WITHIN).state in ("preview", "locked")
 
 
 def test_a_held_object_persists_without_gaze_on_it():
     world = World(age=4)
     before = world.run(WITHIN)
-    world.tracker.hold(True)
+    world.tracker.control.hold(True)
     fits, keyframes = [], set()
     for index, track in world.play(32, gaze_at=AWAY):
         assert (track.result.state, track.result.object) == ("held", before.object)
@@ -137,7 +137,7 @@ def test_a_held_object_persists_without_gaze_on_it():
         assert track.result.carried_ms < 12 * 1e3 / 24
     assert min(fits[8:]) > 0.8
     assert len(keyframes) > 6, "decoded again on newer keyframes"
-    world.tracker.hold(False)
+    world.tracker.control.hold(False)
     after = world.run(16, gaze_at=AWAY)
     assert after.object != before.object
 
@@ -146,10 +146,10 @@ def test_a_held_object_can_grow_beyond_its_prompt_box():
     """The held object is prompted with a box round it, beyond which no candidate reaches."""
     world = Ringed(age=2, speed=2.0)
     world.run(WITHIN)
-    world.tracker.hold(True)
+    world.tracker.control.hold(True)
     areas = []
     for step in (-1, -1, 1, 1):
-        world.tracker.step_level(step)
+        world.tracker.control.step_level(step)
         results = masked(world.play(6, gaze_at=AWAY))
         assert {m.state for m in results} == {"held"}
         areas.append(area(results[-1]))
@@ -159,9 +159,9 @@ def test_a_held_object_can_grow_beyond_its_prompt_box():
 def test_a_released_object_keeps_its_id():
     world = World(age=2)
     before = world.run(WITHIN)
-    world.tracker.hold(True)
+    world.tracker.control.hold(True)
     assert world.run(4).state == "held", "even while the eyes rest on it"
-    world.tracker.hold(False)
+    world.tracker.control.hold(False)
     after = world.run(16)
     assert (after.state, after.object) == ("locked", before.object)
 
@@ -169,7 +169,7 @@ def test_a_released_object_keeps_its_id():
 def test_a_held_object_is_lost_at_a_cut():
     world = World(age=2, speed=0.0)
     world.run(WITHIN)
-    world.tracker.hold(True)
+    world.tracker.control.hold(True)
     other = cv2.GaussianBlur(np.random.default_rng(1).integers(0, 255, (240, 320, 3), np.uint8), (0, 0), 3)
     assert world.run(1, image=other, gaze=False).state == "lost"
     assert world.run(16, gaze_at=(160.0, 120.0), image=scene.picture(40, 2.0)).state in ("preview", "locked")
@@ -178,7 +178,7 @@ def test_a_held_object_is_lost_at_a_cut():
 def test_an_early_keyframe_is_decoded_for_the_held_object():
     world = World(age=2, speed=1.0)
     world.run(21)
-    world.tracker.hold(True)
+    world.tracker.control.hold(True)
     world.run(1, gaze_at=AWAY)
     keyframe, world._keyframe = world._keyframe(), lambda: None
     decoder, requested = world.tracker._prompter._decoder, []
@@ -201,7 +201,7 @@ def test_alternatives_are_shown_in_order_and_persist():
     assert others, "a disc with a ring may be meant with or without it"
     areas = [area(first)]
     for _ in others:
-        assert world.tracker.step_alternative(1) == first.object
+        assert world.tracker.control.step_alternative(1) == first.object
         results = masked(world.play(8))
         assert {m.object for m in results} == {first.object}
         assert max(map(area, results)) < 1.1 * min(map(area, results)), "from the very next frame on, over keyframes"
@@ -209,9 +209,9 @@ def test_alternatives_are_shown_in_order_and_persist():
     scale = first.mask.size / others[0].mask.size
     offered = [np.count_nonzero(each.mask) * scale for each in others]
     np.testing.assert_allclose(areas[1:], offered, rtol=0.2)
-    world.tracker.step_alternative(1)
+    world.tracker.control.step_alternative(1)
     assert area(world.run(2)) == pytest.approx(areas[0], rel=0.05), "after the last comes the first"
-    world.tracker.step_alternative(-1)
+    world.tracker.control.step_alternative(-1)
     assert area(world.run(2)) == pytest.approx(areas[-1], rel=0.05)
 
 
@@ -232,16 +232,16 @@ def test_published_alternatives_differ_and_leave_room_for_doubt():
 def test_without_an_object_there_is_no_alternative():
     world = World(age=2, speed=0.0)
     with pytest.raises(CommandRejected, match="nothing is on show"):
-        world.tracker.step_alternative(1)
+        world.tracker.control.step_alternative(1)
 
 
 def test_alternatives_are_for_a_held_object_too():
     """As a mouse holds it that presses the button."""
     world = Ringed(age=2, speed=0.0)
     world.run(WITHIN)
-    world.tracker.hold(True)
+    world.tracker.control.hold(True)
     held = world.run(6, gaze_at=AWAY)
-    world.tracker.step_alternative(1)
+    world.tracker.control.step_alternative(1)
     others = masked(world.play(6, gaze_at=AWAY))
     assert {m.state for m in others} == {"held"}
     assert {m.object for m in others} == {held.object}
@@ -253,9 +253,9 @@ def test_alternatives_are_for_a_held_object_too():
 def test_after_clear_a_new_fixation_is_needed():
     world = World(age=2, speed=0.0)
     before = world.run(WITHIN)
-    world.tracker.step_level(1)
-    world.tracker.hold(True)
-    world.tracker.clear()
+    world.tracker.control.step_level(1)
+    world.tracker.control.hold(True)
+    world.tracker.control.clear()
     assert {m.state for m in masked(world.play(12))} == {"lost"}, "the eyes still rest where they did"
     world.run(3, gaze_at=AWAY)
     again = masked(world.play(12))
@@ -277,7 +277,7 @@ def test_the_same_commands_at_the_same_times_give_the_same_masks():
             (4, ("clear",)),
         ):
             if command:
-                getattr(world.tracker, command[0])(*command[1:])
+                getattr(world.tracker.control, command[0])(*command[1:])
             results += masked(world.play(frames, gaze_at=AWAY if command == ("hold", True) else None))
         return results
 

@@ -1,80 +1,22 @@
-"""Overrides the gaze by a user's commands: step to a part or whole, hold the object, clear. Pure.
-
-The tracker's thread applies commands between two frames; no clock is read, so that a recording replays exactly.
-"""
+"""Follows a mask that is kept, whatever the gaze does: decodes it again on newer keyframes. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from engines import Floats, MaskCandidates, Prompt
-from realtime.tracking.dwell.mask_points import MaskPoints
-from realtime.tracking.hypotheses import rank_levels
+from engines import Floats, Prompt
 from realtime.tracking.keyframe import Keyframe
-from realtime.tracking.mask_selection import Belief
 from realtime.tracking.motion.flow_chain import FlowChain
+from realtime.tracking.motion.optical_flow import FlowHistory
 from realtime.tracking.prompt_box import find_mask_box
-from realtime.tracking.prompter import MaskPrompter, PromptResult
+from realtime.tracking.prompter import MaskPrompter
 from realtime.tracking.tracked_mask import TrackedMask
-from realtime.types import FrameKey, Mask
-
-GROWN = 1.05
-"""A step goes to a mask whose area differs by this factor, because SAM often offers the same mask twice."""
-
-
-@dataclass(frozen=True, slots=True)
-class UserOverrides:
-    """Overrides in force now.
-
-    is_held: the shown object stays, independently of the gaze.
-    candidate: decode and index of the candidate to show instead from the next frame on, if any.
-    belief: what may be meant, with that candidate chosen of it; None after a step to a part or whole.
-    cleared_ns: fixations that began until then are ignored; None: never cleared.
-    """
-
-    is_held: bool = False
-    candidate: tuple[PromptResult, int] | None = None
-    belief: Belief | None = None
-    cleared_ns: int | None = None
-
-    def is_cleared(self, onset_ns: int) -> bool:
-        """Return whether a fixation that began at `onset_ns` had begun when the user cleared the result."""
-        return self.cleared_ns is not None and onset_ns <= self.cleared_ns
-
-
-def find_next_level(candidates: MaskCandidates, area: int, step: int) -> tuple[int, int] | None:
-    """Find candidate and level of the next mask that is smaller (step -1) or larger (1) than an area.
-
-    area: in logits, as `PromptResult.area`. Without such a mask, the smallest or largest; None from a decoder that
-    offers only one mask.
-    """
-    masks = candidates.logits > 0
-    areas = [int(np.count_nonzero(mask)) for mask in masks]
-    ranked = sorted((level, k) for k, level in enumerate(rank_levels(masks)) if level is not None)
-    if not ranked:
-        return None
-    if step > 0:
-        found = [(k, level) for level, k in ranked if areas[k] >= GROWN * area]
-        return found[0] if found else ranked[-1][::-1]
-    found = [(k, level) for level, k in ranked if areas[k] * GROWN <= area]
-    return found[-1] if found else ranked[0][::-1]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ExternalObjects:
-    """Objects that other programs found on a frame; the gaze finds them under the ids reported back.
-
-    mask_points: None for an object without a place in the frame.
-    """
-
-    frame: FrameKey
-    mask_points: tuple[MaskPoints | None, ...]
-
+from realtime.types import Mask
 
 SAME_IOU = 0.6
 """A held mask decoded on a newer keyframe is accepted if it overlaps the carried one by this IoU."""
@@ -100,18 +42,20 @@ def make_mask_prompt(mask: Mask, chain: FlowChain) -> tuple[Prompt, tuple[float,
 
 
 def redecode_held_mask(
-    shown: TrackedMask,
-    keyframe: Keyframe,
-    chain: FlowChain,
+    shown: TrackedMask | None,
+    keyframe: Keyframe | None,
+    motion: FlowHistory,
     prompter: MaskPrompter,
     clicks: tuple[Floats, Sequence[int]],
 ) -> TrackedMask | None:
     """Decode a held mask again on a newer keyframe, so that carrying does not degrade it.
 
-    chain: from the newest frame to that keyframe. clicks: of the user, (N, 2) px of the newest frame, and their labels,
-    which the mask agrees with. Returns the mask in the newest frame; None when the keyframe is not
-    newer, or shows another object there.
+    clicks: of the user, (N, 2) px of the newest frame, and their labels, which the mask agrees with. Returns the mask
+    in the newest frame; None when there is no mask or no newer keyframe, or that shows another object there.
     """
+    chain = motion.chain(keyframe.index) if keyframe is not None else None
+    if shown is None or keyframe is None or chain is None:
+        return None
     mask = shown.mask
     if shown.provenance.keyframe.index >= keyframe.index or not mask.any():
         return None
