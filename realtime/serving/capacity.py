@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import statistics
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -106,17 +108,20 @@ class LoadCounts:
 
 
 class LoadMeter:
-    """Measures, over at least `WINDOW_S`, what wearers cost beside the engine. One thread at a time.
+    """Measures what wearers cost beside the engine: the median of the last windows of `WINDOW_S`. One thread at a time.
 
+    A single window differs by half from the next: a busy second of the machine would refuse a wearer who fits.
     Where not every frame is tracked, wearers get less, and cost less, than the same would with the machine to
     themselves. Their cost is that of a tracked frame at the rate of received ones: an upper bound, since receiving
     does not cost more then.
     """
 
     WINDOW_S = 5.0
+    WINDOWS = 5
 
     def __init__(self) -> None:
         self._begun: LoadCounts | None = None
+        self._windows: deque[tuple[float, float]] = deque(maxlen=self.WINDOWS)  # cores, requests to the decoder
         self.wearer_cores: float | None = None
         """CPU time a second of each wearer beside the engine; None until a window has passed."""
         self.decode_hz = 0.0
@@ -140,5 +145,5 @@ class LoadMeter:
             return
         scale = max(1.0, received / tracked) / now.wearers / elapsed_ns
         beside_ns = now.cpu_ns - begun.cpu_ns - (now.engine_ns - begun.engine_ns)
-        self.wearer_cores = max(0.0, beside_ns * scale)
-        self.decode_hz = (now.decodes - begun.decodes) * scale * 1e9
+        self._windows.append((max(0.0, beside_ns * scale), (now.decodes - begun.decodes) * scale * 1e9))
+        self.wearer_cores, self.decode_hz = map(statistics.median, zip(*self._windows, strict=True))

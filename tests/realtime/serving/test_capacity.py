@@ -66,6 +66,19 @@ def test_a_wearer_s_cores_are_measured_without_the_engine_s():
     assert meter.wearer_cores == pytest.approx(0.3)
 
 
+def test_a_busy_window_among_others_changes_nothing():
+    meter = LoadMeter()
+    cpu_s = 0.0
+    for turn, cores in enumerate([0.3, 0.3, 0.9, 0.3, 0.3, 0.3, 0.6, 0.6, 0.6]):
+        meter.observe(counts(10 * turn, cpu_s, 0, 20 * turn, 150 * turn, 150 * turn, wearers=1))
+        cpu_s += 10 * cores
+        if turn:
+            assert meter.wearer_cores == pytest.approx(0.3)
+    meter.observe(counts(90, cpu_s, 0, 180, 1350, 1350, wearers=1))
+    assert meter.wearer_cores == pytest.approx(0.6)  # three of the last five
+    assert meter.decode_hz == pytest.approx(2.0)
+
+
 @given(st.integers(1, 16), st.floats(1, 120), st.floats(0.01, 1), st.floats(0.001, 0.1), st.integers(0, 4))
 def test_fits_is_the_same_however_few_of_the_frames_are_tracked(wearers, fps, share, frame_s, decodes):
     def measure(tracked_share):
