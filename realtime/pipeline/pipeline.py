@@ -17,7 +17,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from engines import Decoder, Encoder, SharedDecoder
+from engines import Encoder, SharedDecoder
 from realtime.infra.clock import now_ns
 from realtime.infra.error_guard import describe_error
 from realtime.infra.frame_pacing import PacedSource
@@ -31,16 +31,12 @@ from realtime.pipeline.overlay_worker import OverlayWorker
 from realtime.pipeline.pacing import FrameLimiter
 from realtime.pipeline.publisher import MessagePublisher
 from realtime.pipeline.track_worker import TrackWorker
-from realtime.pipeline.tracker_log import LoggedTracker, TrackerCall
-from realtime.tracking.tracker import Tracker
+from realtime.pipeline.tracker_log import LoggedTracker, MakeTracker, TrackerCall
 from realtime.types import Frame, FrameSource, GazeSample, GazeSource
 
 log = logging.getLogger(__name__)
 FIRST_FRAME_S = 3.0  # how long the opening of the engine waits to learn the frames' size
 STOP_S, SOURCE_STOP_S = 0.7, 2.0
-
-MakeTracker = Callable[[Decoder, Callable[[], int]], Tracker]
-"""Makes a tracker from a decoder and the host's clock, ns."""
 
 
 class Pipeline:
@@ -95,7 +91,7 @@ class Pipeline:
         for observer in self._context.options.observers:
             observer.on_engine(self._decoder.background)
         self._tracker = LoggedTracker(
-            lambda clock_ns: self._make_tracker(self._decoder, clock_ns), self._context.publisher, now_ns,
+            self._make_tracker, self._decoder, self._context.publisher, now_ns,
             encoding=self._context.options.encoding, on_call=self._on_tracker_call,
         )  # fmt: skip
         if self._context.options.every_frame:

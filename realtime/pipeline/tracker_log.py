@@ -1,15 +1,16 @@
 """Logs every call of the tracker with all its inputs, so that a run can be recorded and replayed exactly.
 
-Inputs are frames, gaze samples, keyframes, commands and the clock readings. A `TrackerCall` holds them all; the same
-calls give the same masks. Pure but for the clock.
+Inputs are frames, gaze samples, keyframes, commands, the clock readings, and decodes that failed, as of an engine that
+hung or was replaced. A `TrackerCall` holds them all; the same calls give the same masks. Pure but for the clock.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
+from engines import Decoder, Embedding, EngineInfo, MaskCandidates, Prompt
 from realtime.comms.mask_encoding import Encoding
 from realtime.comms.messages import MaskMessage
 from realtime.pipeline.control import TRACKER_VERBS, UserCommand, apply_command
@@ -18,6 +19,8 @@ from realtime.tracking.keyframe import Keyframe
 from realtime.tracking.tracker import Tracker, TrackerOutput
 from realtime.types import Frame, FrameKey, GazeSample, MaskResult
 
+MakeTracker = Callable[[Decoder, Callable[[], int]], Tracker]
+"""Makes a tracker from the decoder and the clock, ns, that it must use."""
 CallKind = Literal["frame", "keyframe", "pause"]
 """frame: `Tracker.step`. keyframe: `Tracker.prepare` between two frames. pause: `Tracker.refine` in idle time."""
 
@@ -43,6 +46,7 @@ class TrackerCall:
 
     clock_ns: the clock readings in their order, host ns.
     published: the stamp of the mask that was published for the call; None if there was none.
+    failed_decode: how many decodes of the call succeeded before one failed, which ended it; None where none failed.
     """
 
     call: CallKind
@@ -52,6 +56,7 @@ class TrackerCall:
     commands: tuple[UserCommand, ...] = ()
     clock_ns: tuple[int, ...] = ()
     published: MessageStamp | None = None
+    failed_decode: int | None = None
 
 
 class LoggedClock:
@@ -73,21 +78,54 @@ class LoggedClock:
         return readings
 
 
+class LoggedDecoder:
+    """A `Decoder` that logs which call of it failed. One thread."""
+
+    def __init__(self, inside: Decoder) -> None:
+        self._inside = inside
+        self._count = 0
+        self._failed: int | None = None
+
+    @property
+    def info(self) -> EngineInfo:
+        """See `Decoder.info`."""
+        return self._inside.info
+
+    def decode(self, embedding: Embedding, prompts: Sequence[Prompt]) -> tuple[MaskCandidates, ...]:
+        """See `Decoder.decode`."""
+        try:
+            found = self._inside.decode(embedding, prompts)
+        except Exception:
+            self._failed = self._count
+            raise
+        self._count += 1
+        return found
+
+    def drain(self) -> int | None:
+        """Return how many calls since the last `drain` succeeded before one failed; None where none failed."""
+        failed, self._failed, self._count = self._failed, None, 0
+        return failed
+
+    def close(self) -> None:
+        """See `Decoder.close`."""
+        self._inside.close()
+
+
 class LoggedTracker:
     """A tracker whose results are published and whose calls are logged through `on_call`. One thread."""
 
     def __init__(
         self,
-        make_tracker: Callable[[Callable[[], int]], Tracker],
+        make_tracker: MakeTracker,
+        decoder: Decoder,
         publisher: MessagePublisher,
         clock_ns: Callable[[], int],
         *,
         encoding: Encoding = "packbits+zstd",
         on_call: Callable[[TrackerCall], None] = lambda call: None,
     ) -> None:
-        """make_tracker: makes the tracker from the clock that it must use."""
-        self._clock = LoggedClock(clock_ns)
-        self._tracker = make_tracker(self._clock)
+        self._clock, self._decoder = LoggedClock(clock_ns), LoggedDecoder(decoder)
+        self._tracker = make_tracker(self._decoder, self._clock)
         self._publisher, self._encoding, self._on_call = publisher, encoding, on_call
 
     def should_encode(self, frame: Frame) -> bool:
@@ -103,8 +141,8 @@ class LoggedTracker:
     ) -> tuple[TrackerOutput, MessageStamp | None]:
         """Execute the commands, step to a frame and publish its mask, if there is one."""
         steering = tuple(command for command in commands if command.verb in TRACKER_VERBS)
-        self._clock.drain()
         stamp = None
+        self._begin()
         try:
             for command in steering:
                 apply_command(self._tracker.control, command)
@@ -113,24 +151,32 @@ class LoggedTracker:
                 stamp = self._publish(output.result)
             return output, stamp
         finally:  # a call that failed has changed the tracker too
-            key, readings = FrameKey.of(frame), self._clock.drain()
-            self._on_call(TrackerCall("frame", key, tuple(samples), _encoded(keyframe), steering, readings, stamp))
+            call = TrackerCall("frame", FrameKey.of(frame), tuple(samples), _encoded(keyframe), steering)
+            self._log(replace(call, published=stamp))
 
     def prepare(self, keyframe: Keyframe) -> None:
         """Prompt a new keyframe before the next frame arrives."""
-        self._clock.drain()
+        self._begin()
         try:
             self._tracker.prepare(keyframe)
         finally:
-            self._on_call(TrackerCall("keyframe", keyframe=_encoded(keyframe), clock_ns=self._clock.drain()))
+            self._log(TrackerCall("keyframe", keyframe=_encoded(keyframe)))
 
     def refine(self) -> bool:
         """Refine earlier prompts in idle time; False when there was nothing to do."""
-        self._clock.drain()
+        self._begin()
         try:
             return self._tracker.refine()
         finally:
-            self._on_call(TrackerCall("pause", clock_ns=self._clock.drain()))
+            self._log(TrackerCall("pause"))
+
+    def _begin(self) -> None:
+        """Forget what was read and decoded outside of a call."""
+        self._clock.drain()
+        self._decoder.drain()
+
+    def _log(self, call: TrackerCall) -> None:
+        self._on_call(replace(call, clock_ns=self._clock.drain(), failed_decode=self._decoder.drain()))
 
     def _publish(self, result: MaskResult) -> MessageStamp:
         fields = MaskMessage.from_result(result).to_fields(self._encoding)

@@ -1,31 +1,29 @@
-"""Replays a recorded run, call by call and with its clock readings, so that the same engine gives the same bytes.
+"""Replays a recorded run, call by call, so that the same engine gives the same bytes.
 
-Every input of the tracker is in the recording; only the engine's results are computed again.
+Every input of the tracker is in the recording, with its clock readings and the decodes that failed; only the engine's
+results are computed again.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
-from engines import Decoder, Encoder
+from engines import Decoder, Embedding, Encoder, EngineInfo, EngineUnavailable, MaskCandidates, Prompt
 from engines.recognition.base import ObjectRecognizer
 from engines.sam import SamEncoder
 from realtime.pipeline.control import UserCommand
 from realtime.pipeline.publisher import MessagePublisher
-from realtime.pipeline.tracker_log import EncodedKeyframe, LoggedTracker, TrackerCall
+from realtime.pipeline.tracker_log import EncodedKeyframe, LoggedTracker, MakeTracker, TrackerCall
 from realtime.recording.format import FRAME, TRACKER_CALL, RecordedFrame, read_frame, read_tracker_call
 from realtime.recording.reader import RecordingReader
 from realtime.tracking.keyframe import Keyframe
-from realtime.tracking.tracker import Tracker
 from realtime.types import Frame, FrameKey
 
 MAX_KEPT_FRAMES = 1024
 """Encoded frames kept for later keyframes: half a minute, which is longer than a keyframe takes."""
-
-MakeTracker = Callable[[Decoder, Callable[[], int]], Tracker]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +69,7 @@ class ExactReplay:
         self._recording, self._encoder = recording, encoder
         self._open_recognizer = cache(open_recognizer)
         self.summary = ReplaySummary()
-        self._clock = _ReplayedClock()
+        self._clock, self._decoder = _ReplayedClock(), _ReplayedDecoder(decoder)
         self._stamp_ns = 0
         self._replayed_payload: bytes | None = None
         self._frames: OrderedDict[FrameKey, RecordedFrame] = OrderedDict()
@@ -80,7 +78,8 @@ class ExactReplay:
         first = next((entry for entry in recording.read_entries(("mask",))), None)
         seq = recording.read_mask(first).seq if first is not None else 0
         self._tracker = LoggedTracker(
-            lambda clock_ns: make_tracker(decoder, clock_ns),
+            make_tracker,
+            self._decoder,
             MessagePublisher(self, about.stream, lambda: self._stamp_ns, first_seq={"mask": seq}),
             self._clock,
             encoding=about.encoding,
@@ -121,6 +120,7 @@ class ExactReplay:
             if encoded is None:
                 return None
         self._clock.load(call.clock_ns)
+        self._decoder.load(call.failed_decode)
         self._stamp_ns = call.published.published_ns if call.published is not None else 0
         frame = encoded.decode() if encoded is not None else None
         try:
@@ -184,3 +184,28 @@ class _ReplayedClock:
     def mismatches(self) -> int:
         """Number of readings too many or too few."""
         return abs(len(self._readings) - self._read_count)
+
+
+class _ReplayedDecoder:
+    """A decoder that fails where it did in the run."""
+
+    def __init__(self, inside: Decoder) -> None:
+        self._inside = inside
+        self._left: int | None = None
+
+    @property
+    def info(self) -> EngineInfo:
+        return self._inside.info
+
+    def load(self, failed_decode: int | None) -> None:
+        self._left = failed_decode
+
+    def decode(self, embedding: Embedding, prompts: Sequence[Prompt]) -> tuple[MaskCandidates, ...]:
+        if self._left == 0:
+            raise EngineUnavailable("this decode failed in the run")
+        if self._left is not None:
+            self._left -= 1
+        return self._inside.decode(embedding, prompts)
+
+    def close(self) -> None:
+        self._inside.close()

@@ -199,12 +199,13 @@ class _CallFields(msgspec.Struct, kw_only=True):
     commands: list[_CommandFields]
     clock_ns: tuple[int, ...]
     published: MessageStamp | None = None
+    failed_decode: Annotated[int, msgspec.Meta(ge=0)] | None = None
 
 
 def pack_tracker_call(call: TrackerCall) -> bytes:
     """Pack a tracker call."""
     keyframe = call.keyframe
-    fields = {
+    fields: dict[str, Any] = {
         "call": call.call,
         "frame": _list_key(call.frame) if call.frame else None,
         "samples": [_list_fields(sample) for sample in call.samples],
@@ -213,6 +214,8 @@ def pack_tracker_call(call: TrackerCall) -> bytes:
         "clock_ns": call.clock_ns,
         "published": call.published,
     }
+    if call.failed_decode is not None:
+        fields["failed_decode"] = call.failed_decode
     return pack(fields)
 
 
@@ -241,6 +244,7 @@ def read_tracker_call(data: bytes) -> TrackerCall:
         tuple(command.to_command() for command in fields.commands),
         fields.clock_ns,
         fields.published,
+        fields.failed_decode,
     )
 
 

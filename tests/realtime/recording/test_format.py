@@ -50,14 +50,15 @@ CORRECTIONS = st.builds(
 )
 COMMANDS = st.builds(UserCommand, st.sampled_from(USER_VERBS), st.booleans()) | CONFIRMS | CORRECTIONS
 CLOCK = st.lists(NS, max_size=5).map(tuple)
+FAILED = st.none() | st.integers(0, 99)
 CALLS = st.one_of(
     st.builds(
         TrackerCall, st.just("frame"), KEYS, st.lists(SAMPLES, max_size=3).map(tuple), st.none() | ENCODED,
         st.lists(COMMANDS, max_size=2).map(tuple), CLOCK,
-        st.none() | st.builds(MessageStamp, st.integers(0, 2**40), NS),
+        st.none() | st.builds(MessageStamp, st.integers(0, 2**40), NS), FAILED,
     ),
-    st.builds(TrackerCall, st.just("keyframe"), keyframe=ENCODED, clock_ns=CLOCK),
-    st.builds(TrackerCall, st.just("pause"), clock_ns=CLOCK),
+    st.builds(TrackerCall, st.just("keyframe"), keyframe=ENCODED, clock_ns=CLOCK, failed_decode=FAILED),
+    st.builds(TrackerCall, st.just("pause"), clock_ns=CLOCK, failed_decode=FAILED),
 )  # fmt: skip
 NAMES = ["call", "frame", "samples", "keyframe", "commands", "clock_ns", "published", "format", "data", "verb"]
 JUNK = st.recursive(
@@ -84,6 +85,7 @@ def test_other_commands_have_the_bytes_of_earlier_versions():
     data = pack_tracker_call(
         TrackerCall("frame", FrameKey(5, 6), commands=(UserCommand("hold"), UserCommand("confirm")))
     )
+    assert "failed_decode" not in msgpack.unpackb(data)
     hold, confirm = msgpack.unpackb(data)["commands"]
     assert hold == {"verb": "hold", "on": True, "object": None, "known": None}
     assert confirm.keys() - hold.keys() == {"by", "seen_ns"}
