@@ -38,8 +38,8 @@ CLICK = (DecoderUse(1, 2),)
 LIVE = (*CLICK, DecoderUse(4, 2), DecoderUse(1, 4))
 """Decoder graphs of a run: a click, a vote of clicks, and an object by a point and its box. Compiling a graph takes up
 to a second, so the tracker must not be the one to wait for it."""
-CORRECTION = (DecoderUse(1, 4, masks_in=True), DecoderUse(1, 8))
-"""Decoder graphs of a first correction: a click more on the shown mask, and all clicks on later keyframes."""
+CORRECTION = (DecoderUse(1, 4, masks_in=True), DecoderUse(1, 8), DecoderUse(1, 8, masks_in=True))
+"""Decoder graphs of corrections: a click more on the shown mask, all clicks on later keyframes, a third click."""
 BUILT = (*LIVE, DecoderUse(8, 2))
 """Decoder graphs that are built ahead where building takes longer."""
 ABSENT = -1e9

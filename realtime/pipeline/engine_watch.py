@@ -60,13 +60,13 @@ class EngineWatch:
         pair: EnginePair,
         fallbacks: Sequence[FallbackEngine] = (),
         stopping: threading.Event | None = None,
-        on_open: Callable[[Encoder, threading.Event], None] = lambda encoder, retired: None,
+        on_open: Callable[[EnginePair, threading.Event], None] = lambda pair, retired: None,
         *,
         is_shared: bool = False,
     ) -> None:
         """stopping: ends the wait for what hangs.
 
-        on_open: called with each encoder in use, and with an event that is set when it no longer is.
+        on_open: called with each engine in use, and with an event that is set when it no longer is.
         """
         self._stopping, self._fallbacks, self._on_open = stopping or threading.Event(), tuple(fallbacks), on_open
         self._is_shared = is_shared
@@ -86,7 +86,7 @@ class EngineWatch:
         self._retired = threading.Event()
         self.needs_keyframe = False
         """Whether no frame was encoded since the engine was replaced."""
-        on_open(pair[0], self._retired)
+        on_open(pair, self._retired)
 
     @property
     def encoder(self) -> Encoder | None:
@@ -311,7 +311,7 @@ class EngineWatch:
             self._info, self._opened_ns, self._reason = pair[1].info, now_ns(), reason
             self._replaced, self.needs_keyframe = self._replaced + 1, True
         log.warning("%s", reason)
-        self._on_open(pair[0], self._retired)
+        self._on_open(pair, self._retired)
         return before
 
 

@@ -15,17 +15,18 @@ import logging
 import threading
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, TypeGuard
 
-from engines import Encoder, SharedDecoder
+from engines import Decoder, SharedDecoder
 from realtime.infra.clock import now_ns
 from realtime.infra.error_guard import describe_error
 from realtime.infra.frame_pacing import PacedSource
 from realtime.infra.threads import call_with_deadline, retry_without_memory, run_to_end
-from realtime.pipeline.adaptive_encoder import AdaptiveEncoder
+from realtime.pipeline.adaptive_encoder import AdaptiveEncoder, PreparedDecoder
 from realtime.pipeline.context import PipelineContext, PipelineOptions
+from realtime.pipeline.correction_graphs import prepare_correction
 from realtime.pipeline.encode_worker import EncodeWorker
-from realtime.pipeline.engine_watch import EngineWatch, OpenEngine
+from realtime.pipeline.engine_watch import EnginePair, EngineWatch, OpenEngine
 from realtime.pipeline.health_reporter import HealthReporter
 from realtime.pipeline.overlay_worker import OverlayWorker
 from realtime.pipeline.pacing import FrameLimiter
@@ -85,7 +86,7 @@ class Pipeline:
         pair = self._open_engine(self._frame_size)
         self._context.is_opening = False
         options, stopping = self._context.options, self._context.stopping
-        self._engine = EngineWatch(pair, options.fallback_engines, stopping, self._prepare_sides)
+        self._engine = EngineWatch(pair, options.fallback_engines, stopping, self._prepare_graphs)
         self._context.heartbeats += self._engine.heartbeats
         self._decoder = SharedDecoder(self._engine)
         for observer in self._context.options.observers:
@@ -150,15 +151,22 @@ class Pipeline:
         self._threads.append(thread)
         thread.start()
 
-    def _prepare_sides(self, encoder: Encoder, retired: threading.Event) -> None:
-        """Let a thread compile other picture sides; an error ends it, and the run continues with the sides it has."""
-
-        def prepare(adaptive: AdaptiveEncoder) -> None:
-            with self._context.guard("prepare"):
-                retry_without_memory(partial(adaptive.prepare_sides, retired), retired)
-
+    def _prepare_graphs(self, pair: EnginePair, retired: threading.Event) -> None:
+        """Let a thread compile what the first mask does not need; an error ends it, and the run continues without."""
+        encoder, decoder = pair
+        prepare: Callable[[], None]
         if isinstance(encoder, AdaptiveEncoder):
-            self._spawn("prepare", prepare, encoder)
+            prepare = partial(encoder.prepare_sides, retired)
+        elif self._context.options.every_frame or not _compiles_fast(decoder):
+            return
+        else:
+            prepare = partial(prepare_correction, decoder, lambda: self._frame_size, retired)
+
+        def prepare_beside() -> None:
+            with self._context.guard("prepare"):
+                retry_without_memory(prepare, retired)
+
+        self._spawn("prepare", prepare_beside)
 
     def _start_sources(self) -> None:
         self._gaze_source.start(self._on_gaze)  # first, because a gaze trace follows the clock of its clip
@@ -202,3 +210,8 @@ class Pipeline:
 
     def _on_tracker_call(self, call: TrackerCall) -> None:
         self._context.notify(lambda observer: observer.on_tracker_call(call))
+
+
+def _compiles_fast(decoder: Decoder) -> TypeGuard[PreparedDecoder]:
+    """Return whether graphs can be compiled beside a run: TensorRT would keep its GPU busy for minutes."""
+    return isinstance(decoder, PreparedDecoder) and decoder.info.backend != "tensorrt"
