@@ -24,7 +24,8 @@ def import_masks(file: Path, recording: RecordingReader, *, should_add: bool = F
 
     file: of COCO, or `data.yaml` of YOLO.
 
-    should_add: make new objects of masks that belong to none. Raises `AnnotationError` and `RecordingError`.
+    should_add: make new objects of masks that belong to none. Raises `AnnotationError`, also where nothing of the file
+    fits the recording, and `RecordingError`.
     """
     editor, report = ReviewEditor(recording.path), ImportReport()
     dataset = _read_yolo(file, recording) if file.suffix in (".yaml", ".yml") else read_dataset(file)
@@ -53,6 +54,11 @@ def import_masks(file: Path, recording: RecordingReader, *, should_add: bool = F
         named[event.object] = names.get(annotation.category_id, "")
         if event.mask:
             events.append(event)
+    if not named:
+        raise AnnotationError(
+            f"nothing of {file} fits {recording.path.name}: {'; '.join(report.describe_problems()) or 'it is empty'}. "
+            f"Expected a data set that gazecast export made of this recording, with its names, sizes and ids"
+        )
     if events:
         editor.correct(events)
     report.named = _save_names(editor, named, recognized)

@@ -45,8 +45,13 @@ class ImportReport:
         """Yield the lines of a report."""
         yield (f"{self.corrected} masks corrected, {self.added} added, {self.unchanged} unchanged; "
                f"{self.named} objects named")  # fmt: skip
+        for problem in self.describe_problems():
+            yield f"left out: {problem}"
+
+    def describe_problems(self) -> Iterator[str]:
+        """Yield what was left out, with its number and the first example."""
         for reason, count in self.problems.items():
-            yield f"left out: {count} {reason}, such as {self.examples[reason]}"
+            yield f"{count} {reason}, such as {self.examples[reason]}"
 
 
 @dataclass(frozen=True, slots=True)

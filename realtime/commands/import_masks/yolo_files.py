@@ -4,13 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Set
 from pathlib import Path
-from typing import Any
+
+import msgspec
 
 from calibration.text import to_utf8
 from realtime.correction.coco_file import AnnotationFields, CategoryFields, DatasetFields, ImageFields
 from realtime.errors import AnnotationError
+from realtime.validation import read_value
 
-SPLITS = ("train", "val", "test")
+EXPECTED = "expected data.yaml of a data set of YOLO, with `names` and `train`, as gazecast export --yolo writes it"
+
+
+class _DataFields(msgspec.Struct):
+    """The fields of a file that are read; folders of pictures are from `path`, which is from the file's own folder."""
+
+    names: list[str] | dict[int, str]
+    path: str | None = None
+    train: str | list[str] | None = None
+    val: str | list[str] | None = None
+    test: str | list[str] | None = None
 
 
 def read_yolo(
@@ -23,15 +35,18 @@ def read_yolo(
     import yaml
 
     try:
-        fields = yaml.safe_load(to_utf8(file.read_bytes()))
-        names = _read_names(fields["names"])
-        root = file.parent / str(fields.get("path") or "")
-        folders = {str(fields[split]) for split in SPLITS if fields.get(split)}
-        texts = {path.stem: path for each in sorted(folders) for path in _list_labels(root, each)}
+        found = yaml.safe_load(to_utf8(file.read_bytes()))
     except OSError as error:
         raise AnnotationError(f"cannot read {file}: {error.strerror or error}") from None
-    except (yaml.YAMLError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise AnnotationError(f"{file} does not describe a data set of YOLO: {error!r:.120}") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise AnnotationError(f"{file} is no YAML: {error!s:.200}; {EXPECTED}") from None
+    if not isinstance(found, dict) or not found.get("names"):
+        raise AnnotationError(f"{file} {'has no `names`' if found else 'is empty'}; {EXPECTED}")
+    fields = read_value(found, _DataFields, AnnotationError, file.name)
+    names = dict(enumerate(fields.names)) if isinstance(fields.names, list) else fields.names
+    root = file.parent / (fields.path or "")
+    folders = {each for split in (fields.train, fields.val, fields.test) if split for each in _list_folders(split)}
+    texts = {path.stem: path for each in sorted(folders) for path in _list_labels(root, each)}
     images: list[ImageFields] = []
     annotations: list[AnnotationFields] = []
     sizes = find_sizes(texts.keys())
@@ -49,9 +64,8 @@ def _list_labels(root: Path, pictures: str) -> list[Path]:
     return sorted((root / pictures.replace("images", "labels", 1)).glob("*.txt"))
 
 
-def _read_names(names: Any) -> dict[int, str]:
-    numbered = enumerate(names) if isinstance(names, list) else names.items()
-    return {int(number): str(name) for number, name in numbered}
+def _list_folders(split: str | list[str]) -> list[str]:
+    return [split] if isinstance(split, str) else split
 
 
 def _read_lines(path: Path, size: tuple[int, int]) -> Iterator[tuple[int, list[float]]]:

@@ -147,6 +147,18 @@ def test_a_file_that_is_no_data_set_is_refused(
     assert not list(path.parent.glob("*.jsonl"))
 
 
+def test_a_data_set_of_something_else_is_refused(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    dataset = export(path)
+    for image in dataset["images"]:
+        image["width"] += 1
+    assert bring_back(path, dataset) == 2
+    assert "annotations of another size than the frame, such as 000" in (error := capsys.readouterr().err)
+    assert "Expected a data set that gazecast export made of this recording" in error
+    assert not load_answers(path)[1].corrections
+    assert bring_back(path, dataset | {"annotations": []}) == 2
+    assert "it is empty" in capsys.readouterr().err
+
+
 def test_a_polygon_of_an_unchanged_mask_changes_nothing(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     dataset = export(path)
     for each in dataset["annotations"]:

@@ -72,7 +72,10 @@ def test_a_data_set_has_yolos_layout_and_comes_back(tmp_path: Path, capsys: pyte
 @pytest.mark.parametrize(
     ("about", "line", "reason"),
     [
-        ("names: 3", "", "does not describe a data set of YOLO"),
+        ("", "", "is empty; expected data.yaml"),
+        ("a: 3", "", "has no `names`; expected data.yaml"),
+        ("names: 3", "", r"data\.yaml\.names must be"),
+        ("names: [", "", "is no YAML"),
         ("train: images/train\nnames: [a]", "0 0.1 0.1 0.2", "line 1 of .*000001.txt: 3 numbers"),
         ("train: images/val\nnames: [a]", "0 0.1 0.1 0.2 0.2 0.3 0.1", "there are no labels beside"),
     ],
