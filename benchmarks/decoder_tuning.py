@@ -26,7 +26,6 @@ from engines.graphs import EncoderGraph
 from engines.models.weight_arrays import read_arrays
 from engines.sam import SamEncoder
 from engines.tuning.decoder_tuning import (
-    SHARES,
     DecoderExample,
     TuningSettings,
     blend_weights,
@@ -34,6 +33,7 @@ from engines.tuning.decoder_tuning import (
     tune_decoder,
 )
 from engines.tuning.trainable_decoder import TrainableDecoder
+from engines.tuning.weight_shares import SHARES
 from realtime.commands.learn.decoder import RATES, fit_mask
 from realtime.commands.learn.look_reader import REHEARSED_FRAMES, load_bundled_pictures
 from realtime.learning.picture_looks import simulate_gaze

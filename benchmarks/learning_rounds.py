@@ -1,6 +1,6 @@
 """Measures whether a person who answers looks has less to do from round to round, as the program learns from answers.
 
-    python -m benchmarks.learning_rounds --stills STILLS --clips CLIPS [--sets NAME ...] [--part decoder] [--cache DIR]
+    python -m benchmarks.learning_rounds --stills STILLS --clips CLIPS [--sets NAME ...] [--part PART] [--cache DIR]
     python -m benchmarks.learning_rounds --draw FILE.png        # from the results
 
 A simulated person (`benchmarks.annotator`) answers looks in five rounds with what was learned until then, and after
@@ -31,20 +31,21 @@ import cv2
 import numpy as np
 import torch
 
-from benchmarks.annotator import AnnotatorAnswer, AnnotatorLook, SimulatedAnnotator, summarize
+from benchmarks.annotator import RADIUS_SHARE, AnnotatorAnswer, AnnotatorLook, SimulatedAnnotator, summarize
 from benchmarks.streaming_eval.clips import load_clips
 from benchmarks.streaming_eval.embedding_cache import EmbeddingCache
 from benchmarks.streaming_eval.stills import load_stills
 from engines import EngineSettings
 from realtime.commands.learn.decoder import learn_decoder
 from realtime.commands.learn.look_reader import LookReader
+from realtime.commands.learn.ranker import LearnedAdapter, learn_ranker
 from realtime.config.schema import RunConfig
 from realtime.errors import LearningError
 from realtime.infra.progress import TerminalProgress
 from realtime.learning.adapter import save_adapter
 from realtime.learning.coco_pictures import LabelledObject, LabelledPicture
-from realtime.learning.looks import hash_texts
-from realtime.learning.picture_looks import REFERENCE_WIDTH, PictureFixations, simulate_gaze
+from realtime.learning.looks import Answer, hash_texts, label_choice
+from realtime.learning.picture_looks import REFERENCE_WIDTH, PictureFixations, choose_on_picture, simulate_gaze
 from realtime.media.chart import BLUE, GREEN, VERMILLION, new_figure, render
 from realtime.session.engine import apply_adapter, open_engine
 from realtime.tracking.mask_selection import make_ranker
@@ -53,6 +54,9 @@ RESULTS = Path(__file__).parent / "results" / "learning_rounds.json"
 ROUNDS = 5
 ERROR_PX = 20.0
 ENGINE = EngineSettings(precision="f32", picture_side=512, decoder_threads=1)
+
+
+AnsweredLook = tuple[AnnotatorLook, AnnotatorAnswer]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,13 +114,33 @@ def annotate(
         return answers, summarize(answers, annotator.metrics)
 
 
-def learn(
-    answered: Sequence[tuple[AnnotatorLook, AnnotatorAnswer]], recording: str, old: Path | None, out: Path, part: str
+def learn_choice(
+    answered: Sequence[AnsweredLook], recording: str, old: Path | None, out: Path, cache: Path | None
 ) -> dict[str, Any]:
-    """Learn as `gazecast learn` does from corrected masks; writes `out` where the gate accepts."""
-    config = RunConfig(engine=ENGINE)
-    if old is not None:
-        config = apply_adapter(replace(config, adapter=old))
+    """Learn the choice as `gazecast learn` does from all answers; writes `out` where the gate accepts."""
+    reader = LookReader(_make_config(old), TerminalProgress(), lambda: True, sources={"simulated": "rounds"})
+    begun_s = time.process_time()
+    with closing(reader):
+        encoder, decoder = EmbeddingCache(reader.engine[0], cache), reader.engine[1]
+        for k, (look, answer) in enumerate(answered):
+            group, radius = recording or hash_texts([look.image.tobytes()]), RADIUS_SHARE * look.image.shape[1]
+            embedding, place = encoder.encode(look.image), f"{group}/{k}"
+            choice = choose_on_picture(
+                decoder, embedding, look.image, look.point_px, radius, place, reader.fixations
+            )  # fmt: skip
+            kind: Answer = "dropped" if answer.mask is None else "corrected" if answer.is_corrected else "kept"
+            truth = answer.mask if kind == "corrected" else None
+            reader.looks.append(label_choice(choice, kind, group, place, truth))
+        learned = learn_ranker(reader, old, TerminalProgress(), lambda: True)
+    assert learned is not None
+    return _finish(learned, out, begun_s) | {"masks": len(answered)}
+
+
+def learn_weights(
+    answered: Sequence[AnsweredLook], recording: str, old: Path | None, out: Path, part: str
+) -> dict[str, Any]:
+    """Learn weights as `gazecast learn` does from corrected masks; writes `out` where the gate accepts."""
+    config = _make_config(old)
     pictures = [
         LabelledPicture(f"{k}", partial(_identity, look.image), partial(_list_mask, answer.mask, f"{k}"), recording)
         for k, (look, answer) in enumerate(answered) if answer.mask is not None
@@ -129,13 +153,21 @@ def learn(
         except LearningError as error:
             return {"masks": len(pictures), "refused": str(error)}
     assert learned is not None
+    return _finish(learned, out, begun_s) | {"masks": len(pictures)}
+
+
+def _make_config(old: Path | None) -> RunConfig:
+    config = RunConfig(engine=ENGINE)
+    return config if old is None else apply_adapter(replace(config, adapter=old))
+
+
+def _finish(learned: LearnedAdapter, out: Path, begun_s: float) -> dict[str, Any]:
+    """Write what the gate accepts, and return the figures."""
     verdict = learned.verdict
     if not verdict.reason:
         save_adapter(out, learned.info, learned.arrays)
-    return {
-        "masks": len(pictures), "refused": verdict.reason, "cpu_s": round(time.process_time() - begun_s),
-        "gate": verdict.to_fields(),
-    }  # fmt: skip
+    spent_s = round(time.process_time() - begun_s)
+    return {"refused": verdict.reason, "cpu_s": spent_s, "gate": verdict.to_fields()}
 
 
 def _identity(image: Any) -> Any:
@@ -148,7 +180,7 @@ def _list_mask(mask: Any, name: str) -> list[LabelledObject]:
 
 def simulate_rounds(looks: LookSets, args: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
     adapter: Path | None = None
-    answered: list[tuple[AnnotatorLook, AnnotatorAnswer]] = []
+    answered: list[AnsweredLook] = []
     unseen = annotate(looks.unseen, None, args)[1]
     rows: list[dict[str, Any]] = [{"answered": 0, **unseen}]
     print(rows[-1], flush=True)
@@ -158,7 +190,10 @@ def simulate_rounds(looks: LookSets, args: argparse.Namespace, folder: Path) -> 
         answers, spent = annotate(part, adapter, args)
         answered += zip(part, answers, strict=True)
         out = folder / f"round{number + 1}.adapter"
-        learned = learn(answered, looks.recording, adapter, out, args.part)
+        if args.part == "ranker":
+            learned = learn_choice(answered, looks.recording, adapter, out, args.cache)
+        else:
+            learned = learn_weights(answered, looks.recording, adapter, out, args.part)
         if out.exists():
             adapter, unseen = out, annotate(looks.unseen, out, args)[1]
         rows.append({"answered": len(answered), **unseen, "round": spent, "learned": learned})
@@ -187,7 +222,7 @@ def main() -> None:
     parser.add_argument("--stills", type=Path)
     parser.add_argument("--clips", type=Path)
     parser.add_argument("--sets", nargs="*", default=["persons", "stills", "libby", "dance-twirl"])
-    parser.add_argument("--part", choices=("decoder", "iou"), default="decoder")
+    parser.add_argument("--part", choices=("decoder", "iou", "ranker"), default="decoder")
     parser.add_argument("--looks", type=int, default=160, help="of each set, in five rounds")
     parser.add_argument("--cache", type=Path, metavar="DIR", help="keep embeddings here")
     parser.add_argument("--out", type=Path, default=RESULTS)

@@ -9,7 +9,6 @@ zero-shot models", 2022), as far as other pictures demand it.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -20,12 +19,9 @@ from torch import Tensor
 
 from engines.base import Floats, Mask
 from engines.tuning.trainable_decoder import TrainableDecoder
+from engines.tuning.weight_shares import MAX_LOSS, list_kept_shares
 
 FOCAL_WEIGHT = 20.0
-SHARES = (0.15, 0.25, 0.35, 0.5)
-"""Of the tuned weights. Larger ones lost more on pictures that had not chosen the share (docs/guides/learning.md)."""
-MAX_LOSS = 0.005
-"""Of the mean IoU of the chosen masks on other pictures; half of what the gate allows."""
 OnStep = Callable[[int, int], bool]
 """Receives the completed steps and all; returns False to stop with what is best so far."""
 
@@ -102,19 +98,19 @@ def choose_share(
     arrays: Mapping[str, Floats], part: str, tuned: Mapping[str, Floats], stop: Sequence[DecoderExample],
     others: Sequence[DecoderExample],
 ) -> float:  # fmt: skip
-    """Choose the share of the tuned weights, of `SHARES`, that is best on held-out examples and keeps others.
+    """Choose the share of the tuned weights, see `list_kept_shares`, that is best on held-out examples.
 
-    others: of pictures of all kinds. Shares grow until one loses more than `MAX_LOSS` there: what a larger one keeps
-    then, it keeps by chance. Returns 0 where the first one loses it, or none is better than the old weights.
+    others: of pictures of all kinds, whose mean IoU decides which shares are kept. Returns 0 where none is, or none is
+    better than the old weights.
     """
-    before, best, best_loss = measure_choice(TrainableDecoder(arrays, part), others), 0.0, math.inf
-    old_loss = _measure(TrainableDecoder(arrays, part), stop)
-    for share in SHARES:
-        decoder = TrainableDecoder({**arrays, **blend_weights(arrays, tuned, share)}, part)
-        if measure_choice(decoder, others) < before - MAX_LOSS:
-            break
-        loss = _measure(decoder, stop)
-        if loss < min(best_loss, old_loss):
+
+    def blend(share: float) -> TrainableDecoder:
+        return TrainableDecoder({**arrays, **blend_weights(arrays, tuned, share)}, part)
+
+    least, best, best_loss = measure_choice(blend(0), others) - MAX_LOSS, 0.0, _measure(blend(0), stop)
+    for share in list_kept_shares(lambda share: measure_choice(blend(share), others) >= least):
+        loss = _measure(blend(share), stop)
+        if loss < best_loss:
             best, best_loss = share, loss
     return best
 

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from engines.tuning.weight_shares import MAX_LOSS, list_kept_shares
+from realtime.learning.gate import measure_choice, score_looks
 from realtime.learning.looks import RIGHT_IOU, LabelledLook, hash_texts
 from realtime.tracking.candidate_ranker import FEATURES, CandidateRanker, Matrix, spreads
 
@@ -128,13 +130,14 @@ class RankerTraining:
     """Holds a ranker that was trained on all looks, and how rankers did on looks that they had not seen.
 
     unseen: for each look, the scores of its hypotheses by a ranker that was trained without its group.
-    is_complete: False where the training was stopped early.
+    is_complete: False where the training was stopped early. share: of what was learned that is in the ranker.
     """
 
     ranker: CandidateRanker
     unseen: tuple[Matrix, ...] = field(repr=False)
     steps: int
     is_complete: bool
+    share: float = 1.0
 
 
 def cross_validate(
@@ -142,10 +145,12 @@ def cross_validate(
     start: CandidateRanker,
     settings: TrainingSettings,
     on_step: Steps = lambda done, total: True,
+    others: Sequence[LabelledLook] = (),
 ) -> RankerTraining | None:
     """Train once without each fold, and then on all looks for as many steps; None where it was stopped before the last.
 
-    A ranker is tested on one fold, stopped by another and trained on the rest.
+    A ranker is tested on one fold, stopped by another and trained on the rest. others: of other pictures, on which no
+    ranker may lose, see `keep_others`.
     """
     fold_of, is_stopped = divide_looks(looks), False
     folds = int(fold_of.max()) + 1
@@ -167,11 +172,37 @@ def cross_validate(
         if is_stopped:
             return None
         steps.append(count)
+        ranker, _ = keep_others(ranker, start, others)
         for k in np.flatnonzero(fold_of == fold).tolist():
             unseen[k] = ranker.score(looks[k].choice.features)
     needed = int(np.median(steps))
     final, done = train_ranker(LookTable.of(looks), None, start, replace(settings, steps=needed), watch)
-    return RankerTraining(final, tuple(unseen), done, not is_stopped)
+    final, share = keep_others(final, start, others)
+    return RankerTraining(final, tuple(unseen), done, not is_stopped, share)
+
+
+def keep_others(
+    ranker: CandidateRanker, start: CandidateRanker, others: Sequence[LabelledLook]
+) -> tuple[CandidateRanker, float]:
+    """Move only so far from the first ranker to a learned one that others lose nothing; returns the share, too.
+
+    Neither the share of others that is right nor their mean IoU may fall by more than `MAX_LOSS`, see
+    `list_kept_shares`. Without others, all is taken.
+    """
+    if not others:
+        return ranker, 1.0
+    first, learned = np.array(start.weights), np.array(ranker.weights)
+    before = measure_choice(others, score_looks(others, start))
+
+    def move(share: float) -> CandidateRanker:
+        return replace(ranker, weights=tuple((first + share * (learned - first)).tolist()))
+
+    def is_kept(share: float) -> bool:
+        after = measure_choice(others, score_looks(others, move(share)))
+        return min(after.right - before.right, after.iou - before.iou) >= -MAX_LOSS - 1e-9
+
+    share = max(list_kept_shares(is_kept), default=0.0)
+    return move(share), share
 
 
 def calibrate_ranker(

@@ -19,14 +19,13 @@ pytest.importorskip("openvino")
 
 from engines.tuning import decoder_tuning  # noqa: E402
 from engines.tuning.decoder_tuning import (  # noqa: E402
-    MAX_LOSS,
-    SHARES,
     DecoderExample,
     TuningSettings,
     choose_share,
     tune_decoder,
 )
 from engines.tuning.trainable_decoder import TrainableDecoder, encode_mask_prompt  # noqa: E402
+from engines.tuning.weight_shares import MAX_LOSS, SHARES  # noqa: E402
 from tests.realtime import scene  # noqa: E402
 
 

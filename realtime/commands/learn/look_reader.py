@@ -37,7 +37,7 @@ BUNDLED_FRAMES = (6, 14)
 BUNDLED_REPEATS = 6
 """Gaze points of each: they cost a few prompts, and make the verdict less a matter of chance."""
 REHEARSED_FRAMES = (2, 10)
-"""Others, on which a tuned decoder shall lose nothing before it is tested on those."""
+"""Others, on which what is learned shall lose nothing before it is tested on those."""
 
 
 class LearningStopped(Exception):
@@ -95,10 +95,11 @@ class LookReader:
         pictures = read_coco(file)
         self._add(file, hash_texts([file.read_bytes()]), self._read_pictures(pictures, file.read_bytes(), file.name))
 
-    def read_bundled(self) -> list[LabelledLook]:
+    def read_bundled(self, at_frames: tuple[int, ...] = BUNDLED_FRAMES) -> list[LabelledLook]:
         """Return looks at the objects of the rendered table; raises `LearningStopped`."""
-        pictures, name = load_bundled_pictures(), "the program's own pictures"
-        return self._read_pictures(pictures, TABLE.read_bytes(), name, BUNDLED_REPEATS)
+        pictures, name = load_bundled_pictures(at_frames), "the program's own pictures"
+        content = f"{at_frames}".encode() + TABLE.read_bytes()
+        return self._read_pictures(pictures, content, name, BUNDLED_REPEATS)
 
     def read_corrected_pictures(self, file: Path) -> None:
         """Add the frames of a recording that were corrected, for learning the decoder; raises `RecordingError`."""

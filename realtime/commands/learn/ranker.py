@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from engines import Floats
-from realtime.commands.learn.look_reader import LookReader
+from realtime.commands.learn.look_reader import REHEARSED_FRAMES, LookReader
 from realtime.correction.loop_metrics import measure_loop
 from realtime.errors import LearningError
 from realtime.infra.progress import ProgressReporter
@@ -54,15 +54,16 @@ def learn_ranker(
     looks = reader.looks
     check_looks(looks)
     start = make_ranker(reader.fixations.selection)
-    bundled = reader.read_bundled()
+    bundled, others = reader.read_bundled(), reader.read_bundled(REHEARSED_FRAMES)
 
     def on_step(done: int, total: int) -> bool:
         progress.show_steps(done, total, "learning the ranker")
         return go_on()
 
-    training = cross_validate(looks, start, TrainingSettings(), on_step)
+    training = cross_validate(looks, start, TrainingSettings(), on_step, others)
     if training is None:
         return None
+    progress.show_line(f"{training.share:.0%} of what was learned is taken: others keep that")
     ranker = calibrate_ranker(training.ranker, looks, training.unseen)
     reference = load_adapter(old).ranker if old is not None else None
     before, keep = _score_before(looks, start, reference, progress)

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engines.tuning.weight_shares import MAX_LOSS, SHARES, list_kept_shares
 from realtime.learning.gate import judge, measure_choice, score_looks
 from realtime.learning.looks import LabelledLook, load_choices, save_choices
 from realtime.learning.ranker_training import (
@@ -89,6 +90,23 @@ def test_a_second_copy_of_a_recording_leaks_nothing():
     assert (fold_of[: len(looks)] == fold_of[len(looks) :]).all()
     gain = measure_choice(looks, twice.unseen[: len(looks)]).right - measure_choice(looks, alone.unseen).right
     assert abs(gain) < 0.1
+
+
+def test_a_ranker_moves_only_as_far_as_others_keep_their_masks():
+    looks, others = make_looks(60, 10, **MISLED), make_looks(80, 11, helpful="stability", misleading="predicted_iou")
+    settings = TrainingSettings(steps=300, rate=0.1, stay=0.1)
+    free, kept = (cross_validate(looks, RULE, settings, others=each) for each in ((), others))
+    assert (free.share, free.ranker) != (kept.share, kept.ranker)
+    assert right(others, free.ranker) < right(others, RULE) - 0.1
+    assert right(others, kept.ranker) >= right(others, RULE) - MAX_LOSS - 1e-9
+    first, learned, moved = (np.array(each.weights) for each in (RULE, free.ranker, kept.ranker))
+    assert moved == pytest.approx(first + kept.share * (learned - first))
+    assert measure_choice(looks, kept.unseen).right < measure_choice(looks, free.unseen).right, "each fold is limited"
+
+
+@pytest.mark.parametrize(("kept", "shares"), [((), ()), (SHARES, SHARES), (SHARES[1:], ()), (SHARES[:2], SHARES[:2])])
+def test_no_share_above_the_first_that_loses_is_taken(kept, shares):
+    assert tuple(list_kept_shares(kept.__contains__)) == shares
 
 
 def test_the_gate_refuses_what_is_forgotten():
