@@ -51,6 +51,7 @@ from realtime.session.engine import apply_adapter, open_engine
 from realtime.tracking.mask_selection import make_ranker
 
 RESULTS = Path(__file__).parent / "results" / "learning_rounds.json"
+COLOURS = BLUE, VERMILLION, GREEN, "#CC79A7"
 ROUNDS = 5
 ERROR_PX = 20.0
 ENGINE = EngineSettings(precision="f32", picture_side=512, decoder_threads=1)
@@ -202,17 +203,19 @@ def simulate_rounds(looks: LookSets, args: argparse.Namespace, folder: Path) -> 
 
 
 def draw(results: dict[str, Any], file: Path) -> None:
-    """Draw seconds and corrections of unseen looks by round."""
-    figure = new_figure(900, 380)
+    """Draw seconds and corrections of unseen looks by the number of answers."""
+    figure = new_figure(1000, 420)
     for k, (key, label) in enumerate((("seconds", "simulated seconds a mask"), ("corrections", "corrections a mask"))):
         axes = figure.add_subplot(1, 2, k + 1)
-        for (name, rows), colour in zip(results["sets"].items(), (BLUE, VERMILLION, GREEN, "#CC79A7"), strict=False):
-            axes.plot([row[key] for row in rows], "o-", color=colour, label=f"{name}, {rows[-1]['looks']} unseen looks")
-        axes.set_xlabel("rounds of answers")
+        for number, (name, rows) in enumerate(results["sets"].items()):
+            colour, style = COLOURS[number % len(COLOURS)], ("o-", "s--")[number // len(COLOURS) % 2]
+            figures = [row["answered"] for row in rows], [row[key] for row in rows]
+            axes.plot(*figures, style, color=colour, label=f"{name}, {rows[-1]['looks']} unseen looks")
+        axes.set_xlabel("answered looks")
         axes.set_ylim(bottom=0)
         axes.set_title(label)
         if not k:
-            axes.legend(frameon=False)
+            axes.legend(frameon=False, fontsize=8)
     figure.tight_layout()
     cv2.imwrite(str(file), render(figure))
 
