@@ -179,7 +179,7 @@ def _reliability(part: dict[str, Any]) -> Any:
     axes.set_title("Is the confidence right? Error of the gaze, encoder: ECE", fontsize=12)
     axes.legend(fontsize=9, loc="upper left")
     figure.supxlabel(
-        f"{part['rows'][0]['looks']} fixations on stills; {part['device']}; {part['date'][:10]}",
+        f"{' and '.join(str(row['looks']) for row in part['rows'])} fixations on stills; {part['device']}; {part['date'][:10]}",
         fontsize=8, color="#666666",
     )  # fmt: skip
     return figure
