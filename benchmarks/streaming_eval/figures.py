@@ -178,10 +178,9 @@ def _reliability(part: dict[str, Any]) -> Any:
     axes.set(xlabel="confidence", ylabel="share of right masks (IoU of at least 0.5)", xlim=(0, 1), ylim=(0, 1))
     axes.set_title("Is the confidence right? Error of the gaze, encoder: ECE", fontsize=12)
     axes.legend(fontsize=9, loc="upper left")
-    figure.supxlabel(
-        f"{' and '.join(str(row['looks']) for row in part['rows'])} fixations on stills; {part['device']}; {part['date'][:10]}",
-        fontsize=8, color="#666666",
-    )  # fmt: skip
+    looks = " and ".join(str(row["looks"]) for row in part["rows"])
+    under = f"{looks} fixations on stills; {part['device']}; {part['date'][:10]}"
+    figure.supxlabel(under, fontsize=8, color="#666666")
     return figure
 
 
