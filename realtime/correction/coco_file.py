@@ -64,6 +64,13 @@ class DatasetFields(msgspec.Struct):
     categories: list[CategoryFields] = msgspec.field(default_factory=list)
     info: dict[str, Any] | None = None
 
+    @property
+    def recording_started(self) -> str:
+        """When the recording began that gazecast exported; empty for data of another origin."""
+        info = self.info or {}
+        is_ours = str(info.get("contributor", "")).startswith("gazecast")
+        return str(info.get("date_created", "")) if is_ours else ""
+
 
 def find_frame_number(image: ImageFields) -> int:
     """Return the number of a frame, from 1, that the name of its picture states; 0 for another name."""

@@ -55,9 +55,7 @@ def read_coco(file: Path) -> list[LabelledPicture]:
     for each in dataset.annotations:
         if not each.iscrowd:
             by_picture.setdefault(each.image_id, []).append(each)
-    info = dataset.info or {}
-    is_ours = str(info.get("contributor", "")).startswith("gazecast")
-    group = name_recording(str(info.get("date_created", ""))) if is_ours else ""
+    group = name_recording(dataset.recording_started)
     labelled = [image for image in dataset.images if image.id in by_picture]
     if not labelled:
         raise LearningError(

@@ -29,6 +29,12 @@ def import_masks(file: Path, recording: RecordingReader, *, should_add: bool = F
     """
     editor, report = ReviewEditor(recording.path), ImportReport()
     dataset = _read_yolo(file, recording) if file.suffix in (".yaml", ".yml") else read_dataset(file)
+    began, started = recording.about.started, dataset.recording_started
+    if began and started and began != started:
+        raise AnnotationError(
+            f"{file} was exported from a recording that began at {started}, and {recording.path.name} began at "
+            f"{began}: name the recording that it is of; where both show the same frames, remove `info` from the file"
+        )
     images = {image.id: image for image in dataset.images}
     if len(images) < len(dataset.images):
         raise AnnotationError(f"{file}: two pictures have the same id")

@@ -159,6 +159,17 @@ def test_a_data_set_of_something_else_is_refused(path: Path, capsys: pytest.Capt
     assert "it is empty" in capsys.readouterr().err
 
 
+def test_an_export_of_another_recording_is_refused(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    dataset = export(path)
+    change(dataset["annotations"][0])
+    dataset["info"]["date_created"] = "2001-02-03T04:05:06+00:00"
+    assert bring_back(path, dataset) == 2
+    assert "from a recording that began at 2001-02-03" in capsys.readouterr().err
+    assert not load_answers(path)[1].corrections
+    del dataset["info"]  # as programs do that write their own
+    assert bring_back(path, dataset) == 0
+
+
 def test_a_polygon_of_an_unchanged_mask_changes_nothing(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     dataset = export(path)
     for each in dataset["annotations"]:
