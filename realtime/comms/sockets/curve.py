@@ -7,6 +7,7 @@ knows the server's public key. libzmq asks for each client by ZAP (https://rfc.z
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import math
 import os
@@ -25,6 +26,7 @@ from realtime.comms.sockets.base import split_endpoint
 from realtime.errors import AccessError
 
 log = logging.getLogger(__name__)
+_monitors = itertools.count()
 DOMAIN = b"gazecast"
 USER_ID = "User-Id"
 """The metadata of a message that names its client's public key."""
@@ -132,7 +134,7 @@ class AccessGuard:
         self._zap = context.socket(zmq.REP)
         self._zap.set(zmq.LINGER, 0)
         self._zap.bind("inproc://zeromq.zap.01")
-        self._monitor: zmq.Socket[bytes] = socket.get_monitor_socket()
+        self._monitor = _open_monitor(socket)
         self.refused = 0
         """Handshakes that failed, of peers without a key, with a wrong one, and of other programs."""
         self._peers: dict[int, str] = {}
@@ -226,6 +228,16 @@ def open_guard(
     return AccessGuard(context, socket, endpoint, access.keys) if access.keys is not None else None
 
 
+def _open_monitor(socket: zmq.Socket[bytes]) -> zmq.Socket[bytes]:
+    """Return the socket that receives another one's events.
+
+    Its name is of its own: that of pyzmq is a file number, which a socket that was left open and collected gives back
+    before its monitor has gone.
+    """
+    monitor: zmq.Socket[bytes] = socket.get_monitor_socket(addr=f"inproc://gazecast-monitor-{next(_monitors)}")
+    return monitor
+
+
 class HandshakeMonitor:
     """Watches the handshakes of a client's socket, and explains why its server refuses it."""
 
@@ -238,7 +250,7 @@ class HandshakeMonitor:
         if access is not None:
             set_own_keys(socket, access.own)
             socket.set(zmq.CURVE_SERVERKEY, bytes.fromhex(access.server_key))
-        self.socket: zmq.Socket[bytes] = socket.get_monitor_socket()
+        self.socket = _open_monitor(socket)
         self.socket.set(zmq.LINGER, 0)
 
     def read_events(self) -> list[int]:

@@ -359,3 +359,13 @@ def test_mask_subscriber_finds_its_keys_by_environment(site, publisher, tmp_path
     wrong = MaskSubscriber(publisher.endpoint, keys=own.path, server_key=make_key_pair().public)
     with wrong, pytest.raises(AccessError, match="another key"):
         wrong.newest(timeout_s=PATIENCE_S)
+
+
+def test_a_client_that_was_left_open_does_not_keep_the_next_one_from_connecting() -> None:
+    with contextlib.ExitStack() as stack:
+        for number in range(512):  # names of monitors by file number, which an open one may still hold
+            taken = stack.enter_context(zmq.Context.instance().socket(zmq.PAIR))
+            taken.bind(f"inproc://monitor.s-{number}")
+        server = stack.enter_context(contextlib.closing(RequestReceiver(FREE, lambda request, key, reply: reply(b""))))
+        client = stack.enter_context(contextlib.closing(RequestSocket(server.endpoint, timeout_s=PATIENCE_S)))
+        assert client.exchange([pack_request("status")]) == b""
