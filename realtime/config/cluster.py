@@ -34,8 +34,8 @@ class ClusterSettings:
         """Refuse what Ray cannot place, and ports that are none."""
         if not (0 <= self.hosts <= 1024 and 0 <= self.spares <= 1024):
             raise ValueError(f"hosts and spares must be 0 to 1024, got {self.hosts} and {self.spares}")
-        if not (self.gpus == 0 or 0 < self.gpus < 1 or self.gpus == int(self.gpus) > 0):
-            raise ValueError(f"gpus must be a fraction of one, or a whole number, got {self.gpus}")
+        if not (0 <= self.gpus <= 1 or (1 < self.gpus <= 1024 and self.gpus == int(self.gpus))):
+            raise ValueError(f"gpus must be a fraction of one, or a whole number up to 1024, got {self.gpus}")
         if not 0 <= self.cpus <= 1024:
             raise ValueError(f"cpus must be 0 to 1024, got {self.cpus}")
         if not 0 <= self.first_port <= self.last_port <= 65535:

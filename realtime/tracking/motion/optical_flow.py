@@ -22,6 +22,7 @@ from realtime.tracking.motion.motion_fusion import make_flow_estimator
 from realtime.tracking.setting_checks import check_settings
 from realtime.types import Frame
 
+MAX_RING = 300
 MIN_SIDE_PX, USUAL_SIDE_PX, SLOW_SIDE_PX, LEAST_SIDE_PX = 64, 360, 320, 280
 """Least side of the working picture; its automatic side, and those of a live run on slow machines."""
 SPEED_BLOCKS = (6, 4)
@@ -40,7 +41,7 @@ class MotionSettings:
         that comes after the next frame loses more. 0 is 360, or in a live run the longest of 360, 320 and 280 at which
         a frame took at most 22 ms in the run before: 320 where that is not known, and at most that where the encoder is
         measured to be slow, because the tracker then shares full cores with it.
-    ring: number of frames that a chain can reach back.
+    ring: number of frames that a chain can reach back, 2 to 300; each keeps 0.5 MB of flow at 320 px.
     still_levels: a picture is still when no block of 8 x 8 working pixels changed by this many grey levels on average;
         compressed video of a still scene stays below 1.
     doubt_trust: a step of lower similarity is checked by the flow in the other direction, and trusted no more than the
@@ -69,8 +70,8 @@ class MotionSettings:
         """Check every setting."""
         if self.side_px and self.side_px < MIN_SIDE_PX:
             raise ValueError(f"side_px must be at least {MIN_SIDE_PX}, or 0 for automatic, got {self.side_px}")
-        if self.ring < 2:
-            raise ValueError(f"ring must be at least 2, got {self.ring}")
+        if not 2 <= self.ring <= MAX_RING:
+            raise ValueError(f"ring must be at least 2, at most {MAX_RING}, got {self.ring}")
         check_settings(self, shares=("doubt_trust", "cut_trust"))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Iterator
@@ -225,7 +226,16 @@ def test_sources_that_one_host_can_read_at_a_time_are_known(source, exclusive):
 
 @pytest.mark.parametrize(
     "settings",
-    [{"hosts": -1}, {"gpus": 1.5}, {"gpus": -0.5}, {"cpus": -1}, {"first_port": 7, "last_port": 6}, {"connect_s": 0}],
+    [
+        {"hosts": -1},
+        {"gpus": 1.5},
+        {"gpus": -0.5},
+        {"gpus": math.nan},
+        {"gpus": math.inf},
+        {"cpus": -1},
+        {"first_port": 7, "last_port": 6},
+        {"connect_s": 0},
+    ],
 )
 def test_settings_of_a_cluster_that_cannot_be_are_refused(settings):
     with pytest.raises(ValueError, match="must be"):
