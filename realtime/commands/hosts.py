@@ -43,7 +43,7 @@ def describe_cluster(described: Mapping[str, Any]) -> Iterator[str]:
     """Describe hosts and waiting sessions, one a line, from the reply of a directory."""
     for host in described.get("hosts", ()):
         load = f"{host['load']:.0%} of {host['capacity']:g}" if host["capacity"] else "spare" if host["spare"] else "-"
-        what = ", ".join(host["streams"]) or host["reason"] or "no wearer"
+        what = "; ".join(filter(None, (", ".join(host["streams"]), host["reason"]))) or "no wearer"
         yield f"{host['name']:10} {host['state']:9} {load:12} {host['machine']}:{host['pid']}  {what}"
     for stream, reason in described.get("waiting", {}).items():
         yield f"{stream} does not run: {reason}"

@@ -6,7 +6,7 @@ Costs and capacities are in devices: a session of cost 0.1 keeps a tenth of a ho
 from __future__ import annotations
 
 import math
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Collection, Container, Iterable, Mapping
 from dataclasses import dataclass
 
 from realtime.errors import ClusterError
@@ -86,22 +86,23 @@ class Placement:
         """Return the cost of a session; 0 where it is not known."""
         return self._costs.get(stream, 0.0)
 
-    def find_host(self, stream: str) -> str:
+    def find_host(self, stream: str, *, avoided: Collection[str] = ()) -> str:
         """Find the host where a session would go; raises `ClusterFull` with the reason, and how many the hosts hold."""
         cost = self.cost_of(stream)
-        if (best := self._choose(cost, self._open_hosts())) is None:
+        if (best := self._choose(cost, self._open_hosts(avoided))) is None:
             raise self._explain_full(stream, cost)
         return best
 
-    def place(self, stream: str, *, beyond_capacity: bool = False) -> str:
+    def place(self, stream: str, *, beyond_capacity: bool = False, avoided: Collection[str] = ()) -> str:
         """Place a session and return its host; raises `ClusterFull` as `find_host`.
 
-        beyond_capacity: where no host has room, it goes to the one that is then loaded least.
+        beyond_capacity: where no host has room, it goes to the one that is then loaded least. avoided: hosts that it
+        does not go to.
         """
         try:
-            self._hosts[stream] = self.find_host(stream)
+            self._hosts[stream] = self.find_host(stream, avoided=avoided)
         except ClusterFull:
-            usable = [host for host in self._open_hosts() if self._capacities[host] > 0]
+            usable = [host for host in self._open_hosts(avoided) if self._capacities[host] > 0]
             if not (beyond_capacity and usable):
                 raise
             self._hosts[stream] = self._least_loaded(self.cost_of(stream), usable)
@@ -128,7 +129,7 @@ class Placement:
         """
         crowded = [host for host in self._open_hosts() if self._room(host) < -TOLERANCE]
         for source in sorted(crowded, key=self._room):
-            others = [host for host in self._open_hosts() if host != source]
+            others = self._open_hosts((source,))
             for stream in self.sort_by_cost(self.streams_of(source)):
                 cost = self.cost_of(stream)
                 if stream not in movable or (target := self._choose(cost, others)) is None:
@@ -137,10 +138,10 @@ class Placement:
                     return SessionMove(stream, source, target)
         return None
 
-    def next_move(self, host: str) -> SessionMove | None:
-        """Choose the next session to leave a host that is drained, the most expensive that fits elsewhere."""
-        targets = [each for each in self._open_hosts() if each != host]
-        for stream in self.sort_by_cost(self.streams_of(host)):
+    def next_move(self, host: str, movable: Container[str]) -> SessionMove | None:
+        """Choose the next session to leave a host that is drained, the most expensive of `movable` that fits."""
+        targets = self._open_hosts((host,))
+        for stream in self.sort_by_cost(each for each in self.streams_of(host) if each in movable):
             if (target := self._choose(self.cost_of(stream), targets)) is not None:
                 return SessionMove(stream, host, target)
         return None
@@ -163,8 +164,8 @@ class Placement:
             return 0
         return sum(max(0, math.floor((self._room(host) + TOLERANCE) / cost)) for host in self._open_hosts())
 
-    def _open_hosts(self) -> list[str]:
-        return sorted(self._capacities.keys() - self._draining)
+    def _open_hosts(self, avoided: Collection[str] = ()) -> list[str]:
+        return sorted(self._capacities.keys() - self._draining - set(avoided))
 
     def _room(self, host: str) -> float:
         return self._capacities[host] - self.load_of(host)
@@ -188,7 +189,7 @@ class Placement:
             drained = f"; {len(self._draining)} is being drained" if self._draining else ""
             return ClusterFull(f"no room for {stream!r}: there is no host now{drained}", 0)
         most = max(0.0, *map(self._room, hosts))
-        fitting = sum(math.floor((self._capacities[host] + TOLERANCE) / cost) for host in hosts)
+        fitting = sum(math.floor((self._capacities[host] + TOLERANCE) / max(cost, TOLERANCE)) for host in hosts)
         return ClusterFull(
             f"no room for {stream!r}: by what was measured it takes {cost:.0%} of a device, and no host has more than "
             f"{most:.0%} left; in all, {len(hosts)} hosts hold {fitting} of its cost",

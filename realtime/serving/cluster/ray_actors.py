@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any
 
 from realtime.comms.requests import Request
 from realtime.comms.sockets.curve import ServerAccess
 from realtime.config.cluster import ClusterSettings
+from realtime.infra.threads import run_to_end
 from realtime.serving.cluster.cluster_sessions import ClusterSessions
 from realtime.serving.cluster.directory_server import DirectoryServer
 from realtime.serving.cluster.engine_host import EngineHost
@@ -23,6 +25,7 @@ from realtime.serving.host_requests import HostRequests
 STEP_S = 0.05
 CALLS = 32
 """Calls that an actor executes at once: one waits for as long as it lives, an opening source may take seconds."""
+log = logging.getLogger(__name__)
 
 
 class HostActor(EngineHost):
@@ -146,5 +149,14 @@ class DirectoryActor:
             self._requests.close()
 
     def _supervise(self) -> None:
-        while not self._stopping.wait(STEP_S):
-            self._supervisor.step(time.monotonic())
+        step_until(self._stopping, self._supervisor.step)
+
+
+def step_until(stopping: threading.Event, step: Callable[[float], None]) -> None:
+    """Step until `stopping` is set, also after an error: without steps no session is placed or moved any more."""
+
+    def step_all() -> None:
+        while not stopping.wait(STEP_S):
+            step(time.monotonic())
+
+    run_to_end(step_all, stopping.is_set, lambda error: log.error("supervisor: %s", error, exc_info=error))

@@ -10,8 +10,8 @@ from realtime.serving.cluster.placement import ClusterFull, Placement, SessionMo
 from realtime.serving.cluster.stream_directory import StreamDirectory
 from realtime.serving.cluster.supervised import SupervisedHost, SupervisedSession, read_last_line
 
-RETRY_S = 1.0
-"""The time before a session that failed to open is tried again."""
+RETRY_S, MOVE_RETRY_S = 1.0, 5.0
+"""The time before a session that failed to open is tried again, and one that failed to move; others move meanwhile."""
 FIRST_MASK_S = 2.0
 """How long a moved session stays where it was, until the new host has its first mask."""
 RELIEVE_EVERY_S = 5.0
@@ -53,9 +53,12 @@ class SessionMover:
         if not self.placement.cost_of(stream):
             self.placement.set_cost(stream, self.expect_cost())
         try:
-            name = self.placement.place(stream, beyond_capacity=session.order.is_admitted)
+            name = self.placement.place(stream, beyond_capacity=session.order.is_admitted, avoided=session.failed_on)
         except ClusterFull as full:
-            session.reason = str(full)
+            if session.failed_on:
+                session.failed_on.clear()  # all that could take it could not open it: the next step begins anew
+            else:
+                session.reason = str(full)
             return
         session.state, session.reason = "opening", f"opening on {name}"
         session.opening = self.hosts[name].handle.open(session.order)
@@ -70,11 +73,14 @@ class SessionMover:
             opening, session.opening = session.opening, None
             if (error := opening.exception()) is None:
                 self._receive_opened(session, opening.result(), now_s)
-            elif session.source:
-                self.give_up_move(session, now_s + RETRY_S)
             else:
                 session.failure = read_last_line(error)
-                self.wait(session, session.failure, now_s + RETRY_S)
+                if session.source:
+                    session.settled_s = now_s  # a crowded host lets another one go first
+                    self.give_up_move(session, now_s + MOVE_RETRY_S)
+                else:
+                    session.failed_on.add(self.placement.sessions[session.order.stream])
+                    self.wait(session, session.failure, now_s + RETRY_S)
         elif session.state == "moving" and session.endpoint and now_s > session.settled_s + FIRST_MASK_S:
             self.finish_move(session, now_s)
 
@@ -96,6 +102,7 @@ class SessionMover:
         """Record that a session runs where it is published."""
         session.state, session.reason, session.failure = "running", "", ""
         session.endpoint, session.settled_s = endpoint, now_s
+        session.failed_on.clear()
         session.order = replace(session.order, is_admitted=True)
 
     def wait(self, session: SupervisedSession, reason: str, retry_s: float) -> None:
@@ -118,30 +125,50 @@ class SessionMover:
     def drain(self, name: str, now_s: float) -> None:
         """Begin the next move from a host that is drained, after the last one is done."""
         if self.placement.is_draining(name) and not self._is_moving():
-            self._begin(self.placement.next_move(name), now_s)
+            self._begin(self.placement.next_move(name, self._list_movable(now_s)))
+
+    def explain_stay(self, name: str) -> str:
+        """Explain why sessions are still on a host that is drained; empty where they move, or none is left."""
+        streams = self.placement.streams_of(name)
+        if not streams or not self.placement.is_draining(name):
+            return ""
+        if self.placement.next_move(name, streams) is None:
+            return "no other host has room for its sessions"
+        failed = [f"{stream} cannot move: {self.sessions[stream].failure}" for stream in streams
+                  if self.sessions[stream].failure]  # fmt: skip
+        return "; ".join(failed)
 
     def relieve(self, now_s: float) -> None:
         """Begin to move one session from a host that holds more than its capacity to one that has room.
 
         That is how sessions spread again that a full host took over, once the lost one is back. What is within capacity
-        stays: each move costs a wearer a part of a second and its object ids.
+        stays: each move costs a wearer a part of a second and its object ids. So does a source that one host can read
+        at a time: it would be away for as long as it takes to open, and may be there on its machine only.
         """
         if now_s < self._relief_s:
             return
         self._relief_s = now_s + RELIEVE_EVERY_S
-        movable = [stream for stream, each in self.sessions.items() if now_s >= each.settled_s + REST_S]
+        movable = {
+            stream for stream in self._list_movable(now_s)
+            if now_s >= self.sessions[stream].settled_s + REST_S and not self.sessions[stream].order.is_exclusive
+        }  # fmt: skip
         move = self.placement.next_relief(movable)
         if move is not None and move.source == self._crowded and not self._is_moving():
-            self._begin(move, now_s)
+            self._begin(move)
         self._crowded = "" if move is None else move.source
+
+    def _list_movable(self, now_s: float) -> set[str]:
+        """List the sessions that run, and whose last move has not just failed."""
+        return {stream for stream, each in self.sessions.items() if each.state == "running" and now_s >= each.retry_s}
 
     def _is_moving(self) -> bool:
         return any(each.state == "moving" for each in self.sessions.values())
 
-    def _begin(self, move: SessionMove | None, now_s: float) -> None:
-        """Begin a move, unless its session is not to be moved now."""
-        if move is None or (session := self.sessions[move.stream]).state != "running" or now_s < session.retry_s:
+    def _begin(self, move: SessionMove | None) -> None:
+        """Begin a move, if there is one."""
+        if move is None:
             return
+        session = self.sessions[move.stream]
         self.placement.move(move.stream, move.target)
         session.state, session.source, session.endpoint = "moving", move.source, ""
         if session.order.is_exclusive:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from realtime.serving.cluster.hosts import HostHandle, HostReport, SessionOrder
@@ -15,10 +15,14 @@ HostState = Literal["starting", "up", "draining", "lost"]
 
 @dataclass(slots=True)
 class SupervisedHost:
-    """Holds the state of a host, and its last report."""
+    """Holds the state of a host, and its last report.
+
+    is_draining: it takes no sessions until that is ended, also where its process dies meanwhile.
+    """
 
     handle: HostHandle
     is_spare: bool
+    is_draining: bool = False
     state: HostState = "starting"
     reason: str = ""
     report: HostReport | None = None
@@ -36,7 +40,8 @@ class SupervisedSession:
     """A session, which the placement has on its host, or on the next one while it moves.
 
     source: the host that it moves away from. settled_s: when it came to its host; reports asked for earlier lack it.
-    failure: why it could not be opened the last time.
+    failure: why it could not be opened the last time, where it is or was to be. failed_on: hosts that could not open it
+    since it ran last.
     """
 
     order: SessionOrder
@@ -49,6 +54,7 @@ class SupervisedSession:
     opening: Future[str] | None = None
     endpoint: str = ""
     settled_s: float = math.inf
+    failed_on: set[str] = field(default_factory=set)
 
 
 def read_last_line(error: BaseException) -> str:

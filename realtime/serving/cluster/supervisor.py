@@ -109,8 +109,16 @@ class ClusterSupervisor:
     def set_draining(self, host: str, is_draining: bool) -> None:
         """Begin or end draining a host; raises `ClusterError` for an unknown one."""
         with self._lock:
-            self._placement.set_draining(host, is_draining)
-            self._hosts[host].state = "draining" if is_draining else "up"
+            if (known := self._hosts.get(host)) is None:
+                raise ClusterError(f"there is no host {host!r:.80}; known: {', '.join(sorted(self._hosts))}")
+            known.is_draining = is_draining
+            if known.state in ("up", "draining"):
+                self._apply_draining(host, known)
+
+    def _apply_draining(self, name: str, host: SupervisedHost) -> None:
+        host.state = "draining" if host.is_draining else "up"
+        if name in self._placement.hosts:  # a spare is not
+            self._placement.set_draining(name, host.is_draining)
 
     @property
     def moves(self) -> int:
@@ -122,7 +130,8 @@ class ClusterSupervisor:
         with self._lock:
             hosts = [
                 {
-                    "name": name, "state": host.state, "reason": host.reason, "spare": host.is_spare,
+                    "name": name, "state": host.state, "spare": host.is_spare,
+                    "reason": host.reason or self._mover.explain_stay(name),
                     "machine": host.report.machine if host.report else "", "pid": host.report.pid if host.report else 0,
                     "capacity": self._placement.hosts.get(name, 0.0), "load": self._placement.load_of(name),
                     "streams": self._placement.streams_of(name),
@@ -198,16 +207,16 @@ class ClusterSupervisor:
                 session.source, session.state = "", "opening"
                 if session.endpoint:  # it has opened where it was to move to
                     self._mover.publish(session, now_s)
-        self._promote_spare(host)
+        self._promote_spares()
 
-    def _promote_spare(self, lost: SupervisedHost) -> None:
-        """Let a spare take the place of a host that was lost, which becomes the spare."""
-        spare = next((each for each in self._hosts.values() if each.is_spare and each.state == "up"), None)
-        if spare is not None and not lost.is_spare:
-            spare.is_spare, lost.is_spare = False, True
-            for name, host in self._hosts.items():
-                if host is spare and host.report is not None:
-                    self._placement.set_host(name, host.report.capacity)
+    def _promote_spares(self) -> None:
+        """Let spares take the places of hosts that are lost, which become the spares."""
+        spares = [(name, host) for name, host in self._hosts.items() if host.is_spare and host.state == "up"]
+        lost = [host for host in self._hosts.values() if host.state == "lost" and not host.is_spare]
+        for (name, spare), host in zip(spares, lost, strict=False):
+            spare.is_spare, host.is_spare = False, True
+            if spare.report is not None:
+                self._placement.set_host(name, spare.report.capacity)
 
     def _receive(self, name: str, host: SupervisedHost, report: HostReport, now_s: float) -> None:
         """Update what is known of a host and its sessions by its report."""
@@ -215,10 +224,13 @@ class ClusterSupervisor:
             self._lose(name, host, now_s)
         host.report, host.reason = report, ""
         is_first = host.state == "starting"
-        if host.state in ("starting", "lost"):
-            host.state = "up"
+        if is_first and any(found.epoch for found in report.sessions.values()):
+            host.is_spare = False  # it took another one's place before this supervisor was restarted
         if not host.is_spare:
             self._placement.set_host(name, report.capacity)
+        if host.state in ("starting", "lost"):
+            self._apply_draining(name, host)
+            self._promote_spares()
         for stream, found in report.sessions.items():
             if is_first and found.order is not None:  # opened by a request before this supervisor was restarted
                 self._sessions.setdefault(stream, SupervisedSession(found.order))
@@ -235,6 +247,8 @@ class ClusterSupervisor:
             # this supervisor was restarted, or the host was silent for a while
             self._directory.restore(StreamLocation(stream, found.endpoint, found.epoch, host.server_key))
             self._placement.move(stream, name)
+            if not self._placement.cost_of(stream):  # which was measured before the restart
+                self._placement.set_cost(stream, found.cost)
             self._mover.settle(session, found.endpoint, host.asked_s)
         elif session is None or name not in (holder, session.source):
             host.handle.close(stream)

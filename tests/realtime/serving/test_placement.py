@@ -90,7 +90,7 @@ def test_a_host_is_drained_one_by_one_as_far_as_there_is_room(hosts, sessions, d
     place_all(placement, placement.sort_by_cost(sessions))
     drained = data.draw(st.sampled_from(sorted(hosts)))
     placement.set_draining(drained, True)
-    while (move := placement.next_move(drained)) is not None:
+    while (move := placement.next_move(drained, placement.sessions)) is not None:
         assert (move.source, placement.sessions[move.stream]) == (drained, drained)
         assert move.target != drained
         placement.move(move.stream, move.target)

@@ -18,6 +18,7 @@ from realtime.errors import ClusterError, SessionRefused, SettingsError
 from realtime.serving.cluster.cluster_sessions import ClusterSessions
 from realtime.serving.cluster.hosts import HostLost, HostReport, SessionOrder, SessionReport
 from realtime.serving.cluster.placement import ClusterFull
+from realtime.serving.cluster.ray_actors import step_until
 from realtime.serving.cluster.stream_directory import StreamDirectory
 from realtime.serving.cluster.supervisor import ClusterSupervisor
 from realtime.serving.host_config import HostSettings
@@ -41,6 +42,7 @@ class FakeHost:
     def __init__(self, name, capacity=1.0):
         self.name, self.capacity = name, capacity
         self.is_dead = self.is_hung = False
+        self.refuses = set()  # sessions that it cannot open
         self._held = []
         self.start()
 
@@ -79,6 +81,8 @@ class FakeHost:
 
         if order.config.source == "file:missing.mp4":
             return done(error=RuntimeError("Traceback\nSourceError: there is no missing.mp4"))
+        if order.stream in self.refuses:
+            return done(error=RuntimeError(f"Traceback\nSourceError: {self.name} has no such camera"))
         return self._do(execute)
 
     def mark(self, stream, epoch):
@@ -257,6 +261,132 @@ def test_a_drained_host_gives_its_sessions_away_one_by_one(exclusive):
     assert list(cluster.hosts["a"].sessions) == ["new"]
     with pytest.raises(ClusterError, match="no host 'z'; known: a, b"):
         cluster.supervisor.set_draining("z", True)
+
+
+def test_a_session_that_opens_nowhere_else_keeps_no_other_from_leaving_a_drained_host():
+    cluster = Cluster(hosts=2, sessions=6)
+    cluster.run(1)
+    first = min(cluster.hosts["a"].sessions)
+    cluster.hosts["b"].refuses = {first}
+    cluster.supervisor.set_draining("a", True)
+    cluster.run(10)
+    assert list(cluster.hosts["a"].sessions) == [first]
+    assert cluster.is_consistent()
+    drained, _ = cluster.supervisor.describe_hosts()["hosts"]
+    assert drained["reason"] == f"{first} cannot move: SourceError: b has no such camera"
+    cluster.hosts["b"].refuses = set()
+    cluster.run(10)
+    assert cluster.is_consistent()
+    assert counts(cluster) == {"a": 0, "b": 6}
+    assert cluster.supervisor.describe_hosts()["hosts"][0]["reason"] == ""
+
+
+def test_the_last_host_that_is_drained_keeps_its_sessions_and_says_why():
+    cluster = Cluster(hosts=1, sessions=2)
+    cluster.run(1)
+    cluster.supervisor.set_draining("a", True)
+    cluster.run(1)
+    (host,) = cluster.supervisor.describe_hosts()["hosts"]
+    assert (host["state"], host["streams"]) == ("draining", ["s0", "s1"])
+    assert host["reason"] == "no other host has room for its sessions"
+    with pytest.raises(ClusterFull, match="there is no host now; 1 is being drained"):
+        cluster.supervisor.add_session(SessionOrder("new", CONFIG))
+
+
+@pytest.mark.parametrize("dies_first", [False, True])
+def test_a_drained_host_that_dies_takes_no_sessions_until_that_is_ended(dies_first):
+    cluster = Cluster(hosts=2, sessions=4)
+    cluster.run(1)
+    if dies_first:
+        cluster.hosts["a"].kill()
+        cluster.run(1)
+    cluster.supervisor.set_draining("a", True)
+    cluster.hosts["a"].kill()
+    cluster.run(1)
+    cluster.hosts["a"].start()
+    cluster.supervisor.add_session(SessionOrder("new", CONFIG))
+    cluster.run(1)
+    assert cluster.supervisor.describe_hosts()["hosts"][0]["state"] == "draining"
+    assert counts(cluster) == {"a": 0, "b": 5}
+    cluster.supervisor.set_draining("a", False)
+    cluster.supervisor.add_session(SessionOrder("newer", CONFIG))
+    cluster.run(1)
+    assert counts(cluster) == {"a": 1, "b": 5}
+
+
+def test_a_session_is_opened_on_another_host_where_one_cannot_and_then_again_on_all():
+    cluster = Cluster(hosts=3, sessions=1)
+    for name in ("a", "b"):
+        cluster.hosts[name].refuses = {"s0"}
+    cluster.run(3)
+    assert cluster.holders()["s0"] == ["c"]
+    cluster.hosts["c"].kill()
+    cluster.run(3)
+    assert cluster.holders()["s0"] == []
+    cluster.hosts["a"].refuses = set()
+    cluster.run(5)
+    assert cluster.holders()["s0"] == ["a"]
+    assert cluster.is_consistent()
+
+
+def test_a_crowded_host_is_relieved_of_what_opens_elsewhere_and_of_no_exclusive_source():
+    cluster = Cluster(hosts=2, sessions=5, capacity=0.31, exclusive=("s0",))  # three of 0.1
+    cluster.run(40)
+    cluster.hosts["a"].kill()
+    cluster.run(10)
+    cluster.hosts["a"].refuses = {"s1"}
+    cluster.hosts["a"].start()
+    for _ in range(600):
+        cluster.run(0.1)
+        assert len(cluster.hosts["b"].sessions) >= 3
+        assert "s0" not in cluster.hosts["a"].sessions
+    assert set(cluster.hosts["a"].sessions) == {"s2", "s3"}
+    assert cluster.is_consistent()
+
+
+def test_a_spare_that_comes_later_takes_the_place_of_a_host_that_is_lost():
+    cluster = Cluster(hosts=3, sessions=2, spares=("c",))
+    cluster.run(1)
+    cluster.hosts["c"].kill()
+    cluster.run(1)
+    cluster.hosts["a"].kill()
+    cluster.run(1)
+    assert counts(cluster) == {"a": 0, "b": 2, "c": 0}
+    cluster.hosts["c"].start()
+    cluster.run(1)
+    assert [host["spare"] for host in cluster.supervisor.describe_hosts()["hosts"]] == [True, False, False]
+    cluster.supervisor.add_session(SessionOrder("new", CONFIG))
+    cluster.run(1)
+    assert counts(cluster) == {"a": 0, "b": 2, "c": 1}
+
+
+def test_a_restarted_supervisor_knows_what_spares_took_over_and_what_that_costs():
+    cluster = Cluster(hosts=2, sessions=2, capacity=0.2, spares=("b",))
+    cluster.run(1)
+    cluster.hosts["a"].kill()
+    cluster.run(1)
+    assert counts(cluster) == {"a": 0, "b": 2}
+    cluster.supervisor = ClusterSupervisor(cluster.hosts, cluster.orders, cluster.directory, spares=("b",))
+    cluster.hosts["a"].start()
+    cluster.run(1)
+    hosts = cluster.supervisor.describe_hosts()["hosts"]
+    assert [(host["spare"], host["load"]) for host in hosts] == [(False, 0.0), (False, 0.2)]
+    cluster.supervisor.set_draining("b", True)
+    cluster.run(10)
+    assert counts(cluster) == {"a": 2, "b": 0}
+
+
+def test_the_supervisor_goes_on_after_a_step_that_fails():
+    stopping, steps = threading.Event(), []
+
+    def step(now_s):
+        steps.append(now_s)
+        if len(steps) < 3:
+            raise KeyError("s0")
+        stopping.set()
+
+    step_until(stopping, step)
+    assert len(steps) == 3
 
 
 def test_a_spare_takes_the_place_of_a_host_that_was_lost():
