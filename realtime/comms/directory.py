@@ -44,7 +44,7 @@ _StreamName = Annotated[
         min_length=1, max_length=64, pattern=r"\A[ -~]+\Z", description="a text of 1 to 64 printable ASCII characters"
     ),
 ]
-_HostName = Annotated[str, msgspec.Meta(min_length=1, max_length=64, description="a name of at most 64 characters")]
+_HostName = Annotated[str, msgspec.Meta(min_length=1, max_length=64, description="a name of 1 to 64 characters")]
 _Epoch = Annotated[int, msgspec.Meta(ge=0, lt=1 << 53, description="a whole number of 0 to 2^53")]
 _Endpoint = Annotated[
     str, msgspec.Meta(max_length=256, pattern=r"\Atcp://\S+:\d{1,5}\Z", description="an address, tcp://HOST:PORT")

@@ -11,7 +11,7 @@ MAX_STREAM_CHARS = 64
 StreamName = Annotated[
     str,
     msgspec.Meta(
-        min_length=1, max_length=MAX_STREAM_CHARS, description=f"a name of at most {MAX_STREAM_CHARS} characters"
+        min_length=1, max_length=MAX_STREAM_CHARS, description=f"a name of 1 to {MAX_STREAM_CHARS} characters"
     ),
 ]
 

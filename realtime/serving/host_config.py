@@ -190,8 +190,9 @@ def _check_source(stream: str, spec: str, others: Sequence[RunConfig]) -> None:
 
 def _name_device(spec: str) -> str:
     """Return the device of a source, without options; a camera's number and its path in /dev are one."""
-    device = parse_source(spec).text.partition("?")[0]
-    return device.replace("camera:/dev/video", "camera:")
+    device = parse_source(spec).text.partition("?")[0].replace("camera:/dev/video", "camera:")
+    number = device.removeprefix("camera:")
+    return f"camera:{number.lstrip('0') or 0}" if number.isdecimal() else device
 
 
 def _read_table(values: Mapping[str, Any], key: str, origin: str) -> Mapping[str, Any]:

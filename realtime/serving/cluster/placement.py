@@ -186,7 +186,7 @@ class Placement:
     def _explain_full(self, stream: str, cost: float) -> ClusterFull:
         hosts = self._open_hosts()
         if not hosts:
-            drained = f"; {len(self._draining)} is being drained" if self._draining else ""
+            drained = f"; {len(self._draining)} being drained" if self._draining else ""
             return ClusterFull(f"no room for {stream!r}: there is no host now{drained}", 0)
         most = max(0.0, *map(self._room, hosts))
         fitting = sum(math.floor((self._capacities[host] + TOLERANCE) / max(cost, TOLERANCE)) for host in hosts)

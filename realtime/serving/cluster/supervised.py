@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Literal
@@ -58,6 +59,9 @@ class SupervisedSession:
 
 
 def read_last_line(error: BaseException) -> str:
-    """Return the last line of an error: that of a process that died holds its traceback."""
+    """Return the last line of an error, without the module and name of its type.
+
+    That of another process holds its traceback.
+    """
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[-1] if lines else type(error).__name__)[:300]
+    return re.sub(r"^(\w+\.)+\w+: ", "", lines[-1] if lines else type(error).__name__)[:300]

@@ -54,6 +54,7 @@ def test_the_example_of_the_documentation_is_read() -> None:
         (f"{ANNA}sorce = 3", "session anna: unknown setting sorce; did you mean source"),
         (f'{ANNA}tracker.dwell.lock_s = "long"', "session anna: tracker.dwell.lock_s must be a number"),
         (BEN + BEN.replace("ben", "carl").replace("camera:0", "/dev/video0"), "/dev/video0 is the source of ben"),
+        (BEN + BEN.replace("ben", "carl").replace("camera:0", "camera:00"), "camera:00 is the source of ben"),
         (f'{BEN}[[session]]\nstream = "host"\nsource = "pupil:"', "session host: this is the name of the host itself"),
         ('[[session]]\nstream = "a"\nsource = "whip:"', "session a: whip: needs the live page"),
         ('[[session]]\nstream = "a"\nsource = "file:a.mp4?realtime=0"', "a host runs in real time"),

@@ -80,7 +80,7 @@ class FakeHost:
             return endpoint
 
         if order.config.source == "file:missing.mp4":
-            return done(error=RuntimeError("Traceback\nSourceError: there is no missing.mp4"))
+            return done(error=RuntimeError("Traceback\nrealtime.errors.SourceError: there is no missing.mp4"))
         if order.stream in self.refuses:
             return done(error=RuntimeError(f"Traceback\nSourceError: {self.name} has no such camera"))
         return self._do(execute)
@@ -289,7 +289,7 @@ def test_the_last_host_that_is_drained_keeps_its_sessions_and_says_why():
     (host,) = cluster.supervisor.describe_hosts()["hosts"]
     assert (host["state"], host["streams"]) == ("draining", ["s0", "s1"])
     assert host["reason"] == "no other host has room for its sessions"
-    with pytest.raises(ClusterFull, match="there is no host now; 1 is being drained"):
+    with pytest.raises(ClusterFull, match="there is no host now; 1 being drained"):
         cluster.supervisor.add_session(SessionOrder("new", CONFIG))
 
 
@@ -463,7 +463,7 @@ def test_sessions_are_opened_and_closed_by_requests_or_refused_with_the_reason_a
         assert ("anna", "running") in [(each.stream, each.state) for each in sessions.list_streams()]
         with pytest.raises(SettingsError, match="two sessions are called anna"):
             sessions.open_session(make_config("anna"))
-        with pytest.raises(SessionRefused, match=r"there is no missing\.mp4"):
+        with pytest.raises(SessionRefused, match=r"session ben: there is no missing\.mp4"):
             sessions.open_session(make_config("ben", "file:missing.mp4"))
         sessions.open_session(make_config("ben"))
         with pytest.raises(ClusterFull, match=r"no room for 'carl'.* 2 hosts hold 4 "):
