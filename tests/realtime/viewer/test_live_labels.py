@@ -3,7 +3,7 @@
 import json
 
 from realtime.recording.labels import ObjectLabel, load_labels
-from tests.realtime.viewer.test_server import receive_text, run_client, serve_page
+from tests.realtime.viewer.page_clients import receive_text, run_client, serve_page
 from tests.realtime.viewer.test_shown_objects import shown_result
 
 

@@ -23,8 +23,8 @@ from realtime.recording.labels import ObjectLabel
 from realtime.viewer.review_page import ReviewPage
 from tests.browser import find_browser
 from tests.realtime.correction.moving_disc import COUNT, FIRST, centre_of, compute_iou, record, share_of, truth_of
+from tests.realtime.viewer.page_clients import receive_text, run_client
 from tests.realtime.viewer.test_review_page import seek
-from tests.realtime.viewer.test_server import receive_text, run_client
 from tests.realtime.waiting import eventually
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -15,7 +15,7 @@ from realtime.recording.labels import ObjectLabel, labels_path, load_labels
 from realtime.viewer.review_page import ReviewPage
 from tests.realtime.recording import object_recordings
 from tests.realtime.recording.object_recordings import frame_of, mask_of, run
-from tests.realtime.viewer.test_server import TOKEN, receive_text, run_client
+from tests.realtime.viewer.page_clients import TOKEN, receive_text, run_client
 from tests.realtime.waiting import eventually
 
 
