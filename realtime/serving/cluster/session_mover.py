@@ -133,7 +133,7 @@ class SessionMover:
         if not streams or not self.placement.is_draining(name):
             return ""
         if self.placement.next_move(name, streams) is None:
-            return "no other host has room for its sessions"
+            return "no other host that takes sessions has room for them"
         failed = [f"{stream} cannot move: {self.sessions[stream].failure}" for stream in streams
                   if self.sessions[stream].failure]  # fmt: skip
         return "; ".join(failed)

@@ -14,6 +14,7 @@ from realtime.comms.session_requests import HostedStream
 from realtime.config.schema import RunConfig
 from realtime.errors import ClusterError, SessionRefused
 from realtime.serving.cluster.hosts import HostHandle, HostReport, SessionOrder, SessionReport
+from realtime.serving.cluster.placement import ClusterFull
 from realtime.serving.cluster.session_mover import SessionMover
 from realtime.serving.cluster.stream_directory import StreamDirectory
 from realtime.serving.cluster.supervised import SupervisedHost, SupervisedSession, read_last_line
@@ -25,6 +26,8 @@ SILENCE_S = 3.0
 COST_AFTER_S = 10.0
 """How long a session runs on a host before that one's measurement of its cost counts; until then the earlier one does.
 A host that has just opened its first sessions measures a tenth of what they take."""
+MAX_ENDED = 64
+"""Sessions that ended by themselves and are still listed; of more, the first ones are not."""
 START_S = 60.0
 """How long a host may take until its first report, before sessions are placed without it."""
 
@@ -60,7 +63,12 @@ class ClusterSupervisor:
             if known is not None and known.state != "ended":
                 raise ClusterError(f"a session of stream {order.stream!r} is there already")
             self._placement.set_cost(order.stream, self._mover.expect_cost())
-            self._placement.find_host(order.stream)
+            try:
+                self._placement.find_host(order.stream)
+            except ClusterFull:
+                self._placement.release(order.stream)
+                raise
+            self._sessions.pop(order.stream, None)  # it stands last
             self._sessions[order.stream] = SupervisedSession(order)
 
     def remove_session(self, stream: str) -> None:
@@ -88,7 +96,7 @@ class ClusterSupervisor:
         with self._lock:
             if (session := self._sessions.get(stream)) is None:
                 return "it was closed"
-            return "" if session.state in ("running", "moving") else session.failure or None
+            return "" if session.state in ("running", "moving", "ended") else session.failure or None
 
     def answer(self, stream: str | None, request: Request) -> Future[bytes]:
         """Have the host of a stream answer a request about its wearer, the only one for None.
@@ -172,6 +180,9 @@ class ClusterSupervisor:
             for name in self._hosts:
                 self._mover.drain(name, now_s)
             self._mover.relieve(now_s)
+            ended = [stream for stream, each in self._sessions.items() if each.state == "ended"]
+            for stream in ended[:-MAX_ENDED]:
+                del self._sessions[stream]
 
     def _watch(self, name: str, host: SupervisedHost, now_s: float) -> None:
         if host.handle.is_lost():

@@ -288,7 +288,7 @@ def test_the_last_host_that_is_drained_keeps_its_sessions_and_says_why():
     cluster.run(1)
     (host,) = cluster.supervisor.describe_hosts()["hosts"]
     assert (host["state"], host["streams"]) == ("draining", ["s0", "s1"])
-    assert host["reason"] == "no other host has room for its sessions"
+    assert host["reason"] == "no other host that takes sessions has room for them"
     with pytest.raises(ClusterFull, match="there is no host now; 1 being drained"):
         cluster.supervisor.add_session(SessionOrder("new", CONFIG))
 
@@ -430,6 +430,19 @@ def test_sessions_are_added_and_removed_and_end():
     assert cluster.supervisor.has_ended()
     assert cluster.supervisor.describe_hosts()["waiting"] == {"s0": "the clip has ended"}
     assert cluster.hosts["a"].sessions == {}
+
+
+def test_sessions_that_came_and_went_take_no_memory():
+    cluster = Cluster(hosts=1, sessions=0)
+    for number in range(70):
+        cluster.supervisor.add_session(SessionOrder(f"n{number}", CONFIG)) if number else cluster.run(1)
+        cluster.run(0.3)
+        for stream in cluster.hosts["a"].sessions:
+            cluster.hosts["a"].sessions[stream] = SessionReport("tcp://10.0.0.1:1", ending="the clip has ended")
+        cluster.run(0.6)
+        assert cluster.supervisor.find_failure(f"n{number}") == ("" if number else "it was closed")
+    assert [each.stream for each in cluster.supervisor.list_streams()] == sorted(f"n{n}" for n in range(6, 70))
+    assert cluster.supervisor.has_ended()
 
 
 def make_config(stream, source="pupil://127.0.0.1:50020"):
