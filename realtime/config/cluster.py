@@ -40,6 +40,8 @@ class ClusterSettings:
             raise ValueError(f"cpus must be 0 to 1024, got {self.cpus}")
         if not 0 <= self.first_port <= self.last_port <= 65535:
             raise ValueError(f"ports must be 0 to 65535, first to last, got {self.first_port} to {self.last_port}")
+        if self.directory.rpartition(":")[2] == "0":
+            raise ValueError(f"directory must be at a port that programs can know, 1 to 65535, got {self.directory!r}")
         if not 0 < self.connect_s <= 600:
             raise ValueError(f"connect_s must be above 0, at most 600, got {self.connect_s}")
 

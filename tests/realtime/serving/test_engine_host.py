@@ -234,6 +234,7 @@ def test_sources_that_one_host_can_read_at_a_time_are_known(source, exclusive):
         {"gpus": math.inf},
         {"cpus": -1},
         {"first_port": 7, "last_port": 6},
+        {"directory": "tcp://127.0.0.1:0"},
         {"connect_s": 0},
     ],
 )
