@@ -62,7 +62,7 @@ EXAMPLES = {
         "gazecast export out.mcap --video --csv  # out.mp4 and out.csv",
         "gazecast export out.mcap --coco labelled --every 0.5",
         "gazecast export out.mcap --coco all --everything  # not only looks",
-        "gazecast export out.mcap --yolo",
+        "gazecast export out.mcap --yolo --label-studio",
         "gazecast export out.mcap --ros2 bag.mcap --force",
         "gazecast export out.mcap --csv --identity identity.txt  # encrypted",
     ),

@@ -42,6 +42,7 @@ _EXPORTS = {
     "csv": (".csv", "OUT.csv", "a row for each visit of an object"),
     "coco": ("-coco", "DIR", "pictures and masks as COCO with SA-1B's fields"),
     "yolo": ("-yolo", "DIR", "pictures and outlines for YOLO's segmentation task"),
+    "label_studio": ("-label-studio", "DIR", "pictures, tasks and brush masks for Label Studio"),
     "ros2": ("-ros2.mcap", "OUT.mcap", "a bag for ROS 2 and Foxglove"),
 }
 """Flag -> default ending, placeholder and help."""
@@ -137,8 +138,9 @@ def _add_export(verbs: Verbs[argparse.ArgumentParser]) -> argparse.ArgumentParse
     parser.add_argument("file", type=Path, help="what `run --record` wrote; NAME.labels.json beside it is applied")
     for name, (ending, metavar, text) in _EXPORTS.items():
         text = f"{text}; default NAME{ending}"
-        parser.add_argument(f"--{name}", nargs="?", type=Path, const=BESIDE, metavar=metavar, help=text)
-    parser.add_argument("--every", type=float, metavar="SECONDS", help="with --coco or --yolo, the best mask of each "
+        flag = f"--{name.replace('_', '-')}"
+        parser.add_argument(flag, nargs="?", type=Path, const=BESIDE, metavar=metavar, help=text)
+    parser.add_argument("--every", type=float, metavar="SECONDS", help="with a data set, the best mask of each "
                         "object in every so many seconds (default 1); 0 for all")  # fmt: skip
     parser.add_argument("--sa1b", action="store_true", help="with --coco, also a JSON file with SA-1B's fields for "
                         "each picture")  # fmt: skip
@@ -154,7 +156,7 @@ def _add_export(verbs: Verbs[argparse.ArgumentParser]) -> argparse.ArgumentParse
 def _add_import(verbs: Verbs[argparse.ArgumentParser]) -> argparse.ArgumentParser:
     parser = add_parser(verbs, "import", _import, "bring masks back that were corrected in another program")
     parser.add_argument("file", type=Path, help="COCO's JSON, as `export --coco` wrote it and CVAT, FiftyOne, Datumaro "
-                        "or others changed it; or YOLO's data.yaml")  # fmt: skip
+                        "or others changed it; YOLO's data.yaml; or the JSON that Label Studio exports")  # fmt: skip
     parser.add_argument("recording", type=Path, help="what `run --record` wrote")
     parser.add_argument("--add", action="store_true", help="make new objects of masks that belong to none")
     return parser
@@ -235,9 +237,10 @@ def _read_targets(args: argparse.Namespace) -> ExportTargets:
 
     files = {name: getattr(args, name) for name in _EXPORTS}
     if not any(files.values()):
-        raise SettingsError("name at least one export: --video, --csv, --coco, --yolo or --ros2")
-    if args.coco is None and (args.sa1b or (args.every is not None and args.yolo is None)):
-        raise SettingsError("--every and --sa1b need --coco, --every or --yolo")
+        raise SettingsError("name at least one export: --video, --csv, --coco, --yolo, --label-studio or --ros2")
+    is_data_set = any((args.coco, args.yolo, args.label_studio))
+    if (args.sa1b and args.coco is None) or (args.every is not None and not is_data_set):
+        raise SettingsError("--sa1b needs --coco, and --every needs --coco, --yolo or --label-studio")
     every_s = 1.0 if args.every is None else args.every
     if not 0 <= every_s < math.inf:
         raise SettingsError(f"--every wants seconds, 0 or more, got {args.every}")

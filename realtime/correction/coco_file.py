@@ -80,15 +80,24 @@ def find_frame_number(image: ImageFields) -> int:
 
 def read_dataset(file: Path) -> DatasetFields:
     """Read a file; raises `AnnotationError`."""
+    return to_dataset(read_json(file), file)
+
+
+def read_json(file: Path) -> Any:
+    """Read a file as JSON; raises `AnnotationError`."""
     try:
         text = to_utf8(file.read_bytes())
         if not text.strip():
             raise AnnotationError(f"{file} is empty; expected {EXPECTED}")
-        found = json.loads(text)
+        return json.loads(text)
     except OSError as error:
         raise AnnotationError(f"cannot read {file}: {error.strerror or error}") from None
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise AnnotationError(f"{file} is no JSON, or was cut off: {error}; expected {EXPECTED}") from None
+
+
+def to_dataset(found: Any, file: Path) -> DatasetFields:
+    """Read the JSON of a file as a data set; raises `AnnotationError`."""
     if not isinstance(found, dict) or not {"images", "annotations"} <= found.keys():
         keys = ", ".join(map(repr, found)) if isinstance(found, dict) else f"a {type(found).__name__}"
         raise AnnotationError(f"{file} holds {keys or 'nothing':.80}; expected {EXPECTED}")

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from realtime.commands.export.coco import export_coco, report_times
 from realtime.commands.export.csv_table import format_csv
+from realtime.commands.export.label_studio import export_label_studio
 from realtime.commands.export.targets import ExportTargets, OnTime, format_count, resolve_target
 from realtime.commands.export.video import export_video
 from realtime.commands.export.yolo import export_yolo
@@ -28,6 +29,9 @@ from realtime.recording.visits import detect_visits, group_by_object
 from realtime.robotics.ros2.bag import write_bag
 from realtime.robotics.ros2.message_types import load_types
 
+DATA_SETS = ("coco", "yolo", "label_studio")
+"""The fields of `ExportTargets` that are folders."""
+
 
 def export(
     recording: RecordingReader, labels: LabelFile, targets: ExportTargets, console: Console,
@@ -42,7 +46,7 @@ def export(
     if targets.ros2 is not None:
         load_types()
     wanted = {
-        kind: resolve_target(path, recording, force=targets.force, is_folder=kind in ("coco", "yolo"))
+        kind: resolve_target(path, recording, force=targets.force, is_folder=kind in DATA_SETS)
         for kind in _EXPORTS
         if (path := getattr(targets, kind)) is not None
     }
@@ -124,6 +128,7 @@ _EXPORTS: dict[str, tuple[str, int, _Export]] = {
     "csv": ("table", 1, _export_csv),
     "coco": ("data set", 2, export_coco),
     "yolo": ("data set", 2, export_yolo),
+    "label_studio": ("data set", 2, export_label_studio),
     "ros2": ("bag", 1, _export_ros2),
 }
 """Field of `ExportTargets` -> label, passes through the recording, and function."""

@@ -15,9 +15,13 @@ from realtime.recording.reader import RecordingReader
 ANNOTATIONS, IMAGES = "annotations/instances_default.json", "images"
 """The layout that CVAT and Datumaro look for; pictures are named relative to `images`."""
 YOLO_FILE = "data.yaml"
+STUDIO_TASKS, STUDIO_CONFIG = "tasks.json", "label_config.xml"
+"""What Label Studio imports, and its labeling configuration."""
 _EARLIER_ANNOTATIONS = "annotations.json"
 CONTRIBUTOR = "gazecast"
 """In the `info` of a data set, before the version."""
+STUDIO_BEGINNING = f"<View>\n  <!-- {CONTRIBUTOR}"
+"""How our configurations begin; the remark is inside the root, before which not every reader expects one."""
 OnTime = Callable[[int], None]
 """Receives the host time of each event that an export reads, ns; may raise to end the export."""
 
@@ -35,6 +39,7 @@ class ExportTargets:
     csv: Path | None = None
     coco: Path | None = None
     yolo: Path | None = None
+    label_studio: Path | None = None
     ros2: Path | None = None
     any_format: bool = False
     every_s: float = 1.0
@@ -79,6 +84,8 @@ def is_data_set(folder: Path) -> bool:
         names = {path.name for path in folder.iterdir()}
         if names == {YOLO_FILE, IMAGES, "labels"}:
             return (folder / YOLO_FILE).read_bytes().startswith(f"# {CONTRIBUTOR}".encode())
+        if names == {STUDIO_TASKS, STUDIO_CONFIG, IMAGES}:
+            return (folder / STUDIO_CONFIG).read_bytes().startswith(STUDIO_BEGINNING.encode())
         annotations = folder / (_EARLIER_ANNOTATIONS if _EARLIER_ANNOTATIONS in names else ANNOTATIONS)
         if names != {annotations.relative_to(folder).parts[0], IMAGES}:
             return False

@@ -7,9 +7,10 @@ from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import Any
 
+from realtime.commands.import_masks.label_studio_files import read_label_studio
 from realtime.commands.import_masks.matching import AnnotationMatcher, FrameMasks, ImportReport, UnmatchedAnnotation
 from realtime.commands.import_masks.yolo_files import read_yolo
-from realtime.correction.coco_file import DatasetFields, find_frame_number, read_dataset
+from realtime.correction.coco_file import DatasetFields, find_frame_number, read_json, to_dataset
 from realtime.correction.corrected_masks import CorrectedMasks
 from realtime.correction.editor import ReviewEditor
 from realtime.correction.events import CorrectionEvent
@@ -22,13 +23,13 @@ from realtime.recording.reader import RecordingReader
 def import_masks(file: Path, recording: RecordingReader, *, should_add: bool = False) -> ImportReport:
     """Add the changed masks of a data set to a recording's corrections, as one answer that can be undone.
 
-    file: of COCO, or `data.yaml` of YOLO.
+    file: of COCO, `data.yaml` of YOLO, or the JSON of Label Studio.
 
     should_add: make new objects of masks that belong to none. Raises `AnnotationError`, also where nothing of the file
     fits the recording, and `RecordingError`.
     """
     editor, report = ReviewEditor(recording.path), ImportReport()
-    dataset = _read_yolo(file, recording) if file.suffix in (".yaml", ".yml") else read_dataset(file)
+    dataset = _read_file(file, recording)
     began, started = recording.about.started, dataset.recording_started
     if began and started and began != started:
         raise AnnotationError(
@@ -69,6 +70,14 @@ def import_masks(file: Path, recording: RecordingReader, *, should_add: bool = F
         editor.correct(events)
     report.named = _save_names(editor, named, recognized)
     return report
+
+
+def _read_file(file: Path, recording: RecordingReader) -> DatasetFields:
+    """Read a data set by the ending of its file, and by what its JSON is: Label Studio's is a list of tasks."""
+    if file.suffix in (".yaml", ".yml"):
+        return _read_yolo(file, recording)
+    found = read_json(file)
+    return read_label_studio(found, file.name) if isinstance(found, list) and found else to_dataset(found, file)
 
 
 def _read_yolo(file: Path, recording: RecordingReader) -> DatasetFields:

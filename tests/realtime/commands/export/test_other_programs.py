@@ -1,4 +1,4 @@
-"""A data set goes through Datumaro, pycocotools, CVAT's XML and supervision and comes back.
+"""A data set goes through Datumaro, pycocotools, CVAT's XML, supervision and Label Studio's SDK and comes back.
 
 GAZECAST_TOOLS_PYTHON: a Python with these programs, which need not be that of the tests; what it lacks is skipped.
 """
@@ -107,3 +107,30 @@ def test_a_round_trip_changes_nothing(
     assert {each.object for each in corrections} <= {1}, "the object of the recording"
     assert out.startswith("0 masks corrected, 0 added") or not is_exact
     assert not corrections or not is_exact
+
+
+STUDIO = """
+import json
+import numpy as np
+from label_studio_sdk.converter.brush import decode_rle, encode_rle
+tasks = json.load(open({source!r}))
+for task in tasks:
+    for region in task["annotations"][0]["result"]:
+        values = decode_rle(region["value"]["rle"])
+        alpha = values.reshape(region["original_height"], region["original_width"], 4)[:, :, 3]
+        region["value"]["rle"] = encode_rle(np.repeat((alpha > 0).ravel() * 255, 4).tolist())
+json.dump(tasks, open({target!r}, "w"))
+"""
+
+
+def test_label_studios_sdk_reads_and_writes_the_same_masks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    if subprocess.run([PYTHON, "-c", "import label_studio_sdk"], capture_output=True, timeout=120).returncode:
+        pytest.skip(f"{PYTHON} has no label_studio_sdk; set GAZECAST_TOOLS_PYTHON to a Python that has")
+    path, out, target = record(tmp_path), tmp_path / "set", tmp_path / "back.json"
+    assert main(["export", str(path), "--label-studio", str(out), "--every", "0.2"]) == 0
+    code = STUDIO.format(source=str(out / "tasks.json"), target=str(target))
+    subprocess.run([PYTHON, "-c", code], check=True, timeout=300)
+    count = len(json.loads(target.read_text()))
+    capsys.readouterr()
+    assert main(["import", str(target), str(path)]) == 0
+    assert capsys.readouterr().out.startswith(f"0 masks corrected, 0 added, {count} unchanged")
