@@ -207,8 +207,12 @@ def draw(results: dict[str, Any], file: Path) -> None:
     figure = new_figure(1000, 420)
     for k, (key, label) in enumerate((("seconds", "simulated seconds a mask"), ("corrections", "corrections a mask"))):
         axes = figure.add_subplot(1, 2, k + 1)
-        for number, (name, rows) in enumerate(results["sets"].items()):
-            colour, style = COLOURS[number % len(COLOURS)], ("o-", "s--")[number // len(COLOURS) % 2]
+        drawn: list[str] = []  # a colour for each set, a line for each way of learning from it
+        for name, rows in results["sets"].items():
+            of = name.partition(",")[0]
+            style = ("o-", "s--", "^:")[drawn.count(of) % 3]
+            drawn.append(of)
+            colour = COLOURS[list(dict.fromkeys(drawn)).index(of) % len(COLOURS)]
             figures = [row["answered"] for row in rows], [row[key] for row in rows]
             axes.plot(*figures, style, color=colour, label=f"{name}, {rows[-1]['looks']} unseen looks")
         axes.set_xlabel("answered looks")
