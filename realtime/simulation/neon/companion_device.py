@@ -99,6 +99,7 @@ class SimulatedNeon(ClipPlayer):
         signal = GazeSignal(trace, rate_hz, noise_px, blink_every_s, error or SimulatedBias(), random)
         encoder = SceneEncoder(clip.fps, size)
         self._move_point = encoder.move_point if trace is not None else lambda x, y: (x, y)
+        listener = bind_port(host, port)  # before a thread begins that would outlive a failure
         self._clip_frames = load_ahead(clip, seed if trace is None else None, loop=loop, encode=encoder.encode)
         first = next(self._clip_frames)
         super().__init__(prepend_frame(first, self._clip_frames), 1 / clip.fps, signal)
@@ -109,8 +110,8 @@ class SimulatedNeon(ClipPlayer):
         self._server = CompanionServer(self.sensors, is_invisible=faults.is_invisible, time_echo=faults.has_time_echo)
         self._host, self._announce = host, announce
         self._is_away, self._is_listening = threading.Event(), threading.Event()
-        self._listener: socket.socket | None = bind_port(host, port)
-        self.port = int(self._listener.getsockname()[1])
+        self._listener: socket.socket | None = listener
+        self.port = int(listener.getsockname()[1])
         self._blink_s: float | None = None
         self._planned: list[tuple[float, Literal["saccade", "fixation"]]] = []
         self._moved: tuple[Literal["saccade", "fixation"], float] | None = None

@@ -83,6 +83,8 @@ class SimulatedGlasses(ClipPlayer):
             trace, rate_hz, noise_px, blink_every_s, error or SimulatedBias(), np.random.default_rng(seed)
         )
         encode = SceneEncoder(clip.fps, size).encode
+        listener = bind_port(host, port)  # before a thread begins that would outlive a failure
+        self._control = None if control_port is None else bind_port(host, control_port)
         self._clip_frames = load_ahead(clip, seed if trace is None else None, loop=loop, encode=encode)
         first = next(self._clip_frames)
         super().__init__(prepend_frame(first, self._clip_frames), 1 / clip.fps, signal)
@@ -92,10 +94,9 @@ class SimulatedGlasses(ClipPlayer):
             sends_reports=self._faults.sends_reports, is_udp=self._faults.is_udp,
         )  # fmt: skip
         self._host, self._is_away = host, threading.Event()
-        self._listener: socket.socket | None = bind_port(host, port)
-        self.port = int(self._listener.getsockname()[1])
+        self._listener: socket.socket | None = listener
+        self.port = int(listener.getsockname()[1])
         self.control = ControlServer()
-        self._control = None if control_port is None else bind_port(host, control_port)
         self.control_port = self._control.getsockname()[1] if self._control is not None else 0
         self._delayed: list[tuple[float, list[bytes], float]] = []
         self.is_scene_on = self.is_gaze_on = True

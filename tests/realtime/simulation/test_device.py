@@ -38,8 +38,9 @@ def simulate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callab
         running.append(simulator)
         return simulator
 
+    earlier = find_threads()
     yield begin
-    before = {thread for thread in threading.enumerate() if not thread.name.startswith("simulator ")}
+    before = earlier | {thread for thread in threading.enumerate() if not thread.name.startswith("simulator ")}
     for simulator in running:
         simulator.stop()
     eventually(lambda: find_threads() <= before, "the end of all threads")
