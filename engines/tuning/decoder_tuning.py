@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -104,6 +105,7 @@ def choose_share(
     better than the old weights.
     """
 
+    @lru_cache(maxsize=1)  # each is asked for twice in a row
     def blend(share: float) -> TrainableDecoder:
         return TrainableDecoder({**arrays, **blend_weights(arrays, tuned, share)}, part)
 

@@ -233,12 +233,12 @@ def _export(args: argparse.Namespace) -> None:
 
 
 def _read_targets(args: argparse.Namespace) -> ExportTargets:
-    from realtime.commands.export.targets import ExportTargets
+    from realtime.commands.export.targets import DATA_SETS, ExportTargets
 
     files = {name: getattr(args, name) for name in _EXPORTS}
     if not any(files.values()):
         raise SettingsError("name at least one export: --video, --csv, --coco, --yolo, --label-studio or --ros2")
-    is_data_set = any((args.coco, args.yolo, args.label_studio))
+    is_data_set = any(files[name] for name in DATA_SETS)
     if (args.sa1b and args.coco is None) or (args.every is not None and not is_data_set):
         raise SettingsError("--sa1b needs --coco, and --every needs --coco, --yolo or --label-studio")
     every_s = 1.0 if args.every is None else args.every

@@ -8,10 +8,13 @@ the width of a value, four widths of lengths, and then runs of equal values and 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from engines import Mask
+from realtime.correction.coco_file import check_size
 from realtime.errors import AnnotationError
 
 CHANNELS = 4
@@ -23,12 +26,11 @@ VALUE_BITS = 8
 
 def pack_runs(mask: Mask) -> list[int]:
     """Pack an (H, W) bool mask as bytes: 255 in all channels of the pixels inside."""
-    flat = np.repeat(mask.ravel(), CHANNELS)
-    edges = np.flatnonzero(np.diff(flat)) + 1
-    begins = [0, *edges.tolist()]
-    bits = [f"{flat.size:032b}{VALUE_BITS - 1:05b}", *(f"{width - 1:04b}" for width in WIDTHS)]
-    for begin, end in zip(begins, [*begins[1:], flat.size], strict=True):
-        value = f"{255 * int(flat[begin]):08b}"
+    flat, total = mask.ravel(), mask.size * CHANNELS
+    begins = [0, *(CHANNELS * (np.flatnonzero(np.diff(flat)) + 1)).tolist()]
+    bits = [f"{total:032b}{VALUE_BITS - 1:05b}", *(f"{width - 1:04b}" for width in WIDTHS)]
+    for begin, end in zip(begins, [*begins[1:], total], strict=True):
+        value = f"{255 * int(flat[begin // CHANNELS]):08b}"
         for at in range(begin, end, 1 << WIDTHS[-1]):
             count = min(end - at, 1 << WIDTHS[-1]) - 1
             index = next(index for index, width in enumerate(WIDTHS) if count < 1 << width)
@@ -40,6 +42,7 @@ def pack_runs(mask: Mask) -> list[int]:
 
 def unpack_runs(packed: Sequence[int], size: tuple[int, int]) -> Mask:
     """Unpack an (H, W) bool mask of (width, height), true where alpha is at least half; raises `AnnotationError`."""
+    check_size(size)
     try:
         stream = _BitStream(bytes(packed))
         count = stream.read(32)
@@ -49,7 +52,7 @@ def unpack_runs(packed: Sequence[int], size: tuple[int, int]) -> Mask:
             )
         value_bits = stream.read(5) + 1
         widths = [stream.read(4) + 1 for _ in range(4)]
-        flat = np.zeros(count, np.int64)
+        flat: NDArray[Any] = np.zeros(count, np.uint8 if value_bits <= 8 else np.uint32)
         at = 0
         while at < count:
             is_run = stream.read(1)

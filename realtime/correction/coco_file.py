@@ -104,13 +104,18 @@ def to_dataset(found: Any, file: Path) -> DatasetFields:
     return read_value(found, DatasetFields, AnnotationError, file.name)
 
 
+def check_size(size: tuple[int, int]) -> None:
+    """Check (width, height) before memory is taken for a mask; raises `AnnotationError`."""
+    if not 0 < size[0] * size[1] <= MAX_PIXELS or min(size) < 1:
+        raise AnnotationError(f"a picture of {size[0]} x {size[1]} px, expected 1 to {MAX_PIXELS} pixels")
+
+
 def read_segmentation(segmentation: Any, size: tuple[int, int]) -> Mask:
     """Read an (H, W) bool mask from COCO's polygons, run lengths or compressed run lengths; raises `AnnotationError`.
 
     Places of polygons count from the corner of the first pixel, as in COCO.
     """
-    if not 0 < size[0] * size[1] <= MAX_PIXELS or min(size) < 1:
-        raise AnnotationError(f"a picture of {size[0]} x {size[1]} px, expected 1 to {MAX_PIXELS} pixels")
+    check_size(size)
     if isinstance(segmentation, dict):
         counts, stated = segmentation.get("counts"), segmentation.get("size")
         if stated != [size[1], size[0]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
@@ -89,6 +90,13 @@ def export_data_set(
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return [f"{out}: {line}", *exceptions]
+
+
+def take_annotations(folder: Path) -> dict[str, Any]:
+    """Read the annotations of a data set that is converted in its place, and remove their file."""
+    data: dict[str, Any] = json.loads((folder / ANNOTATIONS).read_bytes())
+    shutil.rmtree((folder / ANNOTATIONS).parent)
+    return data
 
 
 def _write_dataset(

@@ -12,7 +12,7 @@ from rich.console import Console
 from realtime.commands.export.coco import export_coco, report_times
 from realtime.commands.export.csv_table import format_csv
 from realtime.commands.export.label_studio import export_label_studio
-from realtime.commands.export.targets import ExportTargets, OnTime, format_count, resolve_target
+from realtime.commands.export.targets import DATA_SETS, ExportTargets, OnTime, format_count, resolve_target
 from realtime.commands.export.video import export_video
 from realtime.commands.export.yolo import export_yolo
 from realtime.correction.corrected_masks import CorrectedMasks
@@ -28,9 +28,6 @@ from realtime.recording.reader import RecordingReader
 from realtime.recording.visits import detect_visits, group_by_object
 from realtime.robotics.ros2.bag import write_bag
 from realtime.robotics.ros2.message_types import load_types
-
-DATA_SETS = ("coco", "yolo", "label_studio")
-"""The fields of `ExportTargets` that are folders."""
 
 
 def export(

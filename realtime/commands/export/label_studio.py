@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
-from realtime.commands.export.coco import export_data_set
+from realtime.commands.export.coco import export_data_set, take_annotations
 from realtime.commands.export.coco_json import write_json
 from realtime.commands.export.targets import (
-    ANNOTATIONS,
     IMAGES,
     STUDIO_BEGINNING,
     STUDIO_CONFIG,
@@ -36,17 +34,13 @@ def export_label_studio(
     corrections: CorrectedMasks,
 ) -> list[str]:  # fmt: skip
     """Write pictures, tasks and configuration, all or nothing; raises `RecordingError`, see `export_data_set`."""
-
-    def convert(folder: Path) -> None:
-        _convert(folder, out.name)
-
+    convert = partial(_convert, name=out.name)
     return export_data_set(recording, labels, out, targets, on_time, corrections, convert=convert)
 
 
 def _convert(folder: Path, name: str) -> None:
     """Convert a COCO data set in its place. name: of the folder, from which pictures are named."""
-    data = json.loads((folder / ANNOTATIONS).read_bytes())
-    shutil.rmtree((folder / ANNOTATIONS).parent)
+    data = take_annotations(folder)
     kinds = {kind["id"]: kind["name"] for kind in data["categories"]}
     results: dict[int, list[dict[str, Any]]] = {image["id"]: [] for image in data["images"]}
     for each in data["annotations"]:

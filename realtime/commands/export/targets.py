@@ -18,6 +18,8 @@ YOLO_FILE = "data.yaml"
 STUDIO_TASKS, STUDIO_CONFIG = "tasks.json", "label_config.xml"
 """What Label Studio imports, and its labeling configuration."""
 _EARLIER_ANNOTATIONS = "annotations.json"
+DATA_SETS = ("coco", "yolo", "label_studio")
+"""The fields of `ExportTargets` that are folders with pictures and masks."""
 CONTRIBUTOR = "gazecast"
 """In the `info` of a data set, before the version."""
 STUDIO_BEGINNING = f"<View>\n  <!-- {CONTRIBUTOR}"

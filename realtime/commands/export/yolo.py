@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from realtime.commands.export.coco import export_data_set
-from realtime.commands.export.targets import ANNOTATIONS, CONTRIBUTOR, IMAGES, YOLO_FILE, ExportTargets, OnTime
+from realtime.commands.export.coco import export_data_set, take_annotations
+from realtime.commands.export.targets import CONTRIBUTOR, IMAGES, YOLO_FILE, ExportTargets, OnTime
 from realtime.correction.corrected_masks import CorrectedMasks
 from realtime.correction.events import unpack_mask
 from realtime.recording.labels import LabelFile
@@ -34,8 +33,7 @@ def export_yolo(
 
 def _convert(folder: Path) -> None:
     """Convert a COCO data set in its place."""
-    data = json.loads((folder / ANNOTATIONS).read_bytes())
-    shutil.rmtree((folder / ANNOTATIONS).parent)
+    data = take_annotations(folder)
     pictures = folder / IMAGES
     pictures.rename(folder / SPLIT)
     pictures.mkdir()
